@@ -1,0 +1,47 @@
+"""Packages `exporter` and `patches`.
+
+Requirements are loose, and TensorFlow is none of them: whoever exports a model
+has pinned the TensorFlow that it was trained with, and installing this must not
+touch it. `requirements/` has the exact versions that this project is tested with.
+"""
+
+import setuptools
+
+_OBJECT_DETECTION = [
+    'tensorflow>=2.15',
+    'tensorflow-io',
+    'tf-keras>=2.15',  # Follows TensorFlow's minor version by itself.
+    'tf-models-official>=2.15',
+    'tf-models-research-object-detection==2.8.0.post1',
+]
+_PLOT = ['matplotlib']
+_PATCHES = ['libcst']
+_SERVING = ['grpcio', 'tensorflow-serving-api']
+_INTEROP = ['onnxruntime', 'openvino', 'tf2onnx']
+_TEST = ['hypothesis', 'pillow', 'pytest', *_PLOT, *_PATCHES, *_SERVING]
+
+setuptools.setup(
+    name='lean-detection-exporter',
+    version='0.1.0',
+    description='Exports TensorFlow Object Detection models with only the outputs'
+                ' that you want.',
+    python_requires='>=3.10',
+    packages=setuptools.find_packages(
+        include=['exporter', 'exporter.*', 'patches', 'patches.*']),
+    install_requires=['absl-py', 'numpy', 'protobuf', 'PyYAML', 'rich'],
+    extras_require={
+        'interop': _INTEROP,
+        'object_detection': _OBJECT_DETECTION,
+        'patches': _PATCHES,
+        'plot': _PLOT,
+        'serving': _SERVING,
+        'test': _TEST,
+    },
+    entry_points={
+        'console_scripts': [
+            'exporter_main_v2 = exporter.exporter_main_v2:run',
+            'saved_model_payload = exporter.payload:run',
+            'slim_saved_model = exporter.slim_saved_model:run',
+        ],
+    },
+)
