@@ -1,0 +1,230 @@
+"""Which outputs of a model stay: allow list, deny list, globs, YAML profiles.
+
+Pure Python: nothing here imports TensorFlow, so a typing mistake is told before
+anything slow starts.
+
+    selection = OutputSelection.parse(allow='detection_*', deny='*_masks')
+    selection.select(['detection_boxes', 'detection_masks', 'raw_scores'])
+    # ['detection_boxes']
+"""
+
+import dataclasses
+import fnmatch
+import os
+from collections.abc import Iterable, Sequence
+
+import yaml
+
+from exporter.errors import UserError, did_you_mean
+
+_GLOB_CHARACTERS = '*?[]!'
+
+
+class OutputKeyError(UserError):
+  """A selection that is malformed, matches nothing, or leaves nothing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputSelection:
+  """What stays of a model's outputs.
+
+  Attributes:
+    allow: patterns of the keys that stay, or None for all of them. A pattern is
+      a key or a shell glob (`*`, `?`, `[abc]`, case matters).
+    deny: patterns of the keys that go, taken from what `allow` left.
+  """
+  allow: tuple[str, ...] | None = None
+  deny: tuple[str, ...] = ()
+
+  @classmethod
+  def parse(cls, allow: str | None = None,
+            deny: str | None = None) -> 'OutputSelection':
+    """From comma-separated patterns, as the flags take them.
+
+    Raises:
+      OutputKeyError: a list is given and names no pattern.
+    """
+    return cls(
+        None if allow is None else parse_patterns(allow, 'output_keys'),
+        () if deny is None else parse_patterns(deny, 'exclude_output_keys'))
+
+  def select(self, available: Iterable[str]) -> list[str]:
+    """The keys that stay, in the order of `available`.
+
+    Raises:
+      OutputKeyError: a pattern matches no available key, or no key is left.
+    """
+    available = list(available)
+    for pattern in (*(self.allow or ()), *self.deny):
+      if not _matches_any(pattern, available):
+        raise OutputKeyError(_no_match_message(pattern, available))
+    kept = [
+        key for key in available
+        if (self.allow is None or _any_matches(self.allow, key))
+        and not _any_matches(self.deny, key)
+    ]
+    if not kept:
+      raise OutputKeyError(
+          f'No output is left: {self} removes all of'
+          f' {", ".join(sorted(available))}.')
+    return kept
+
+  def __str__(self) -> str:
+    parts = []
+    if self.allow is not None:
+      parts.append('output_keys=' + ','.join(self.allow))
+    if self.deny:
+      parts.append('exclude_output_keys=' + ','.join(self.deny))
+    return ' '.join(parts) or 'no selection'
+
+
+def selection_from(output_keys: str | None,
+                   exclude_output_keys: str | None,
+                   output_config: str | None) -> OutputSelection | None:
+  """The selection that the three flags mean together; None where none is given.
+
+  A flag replaces the list of the same name in the profile `output_config`.
+
+  Raises:
+    OutputKeyError: see `OutputSelection.parse` and `load_profile`.
+  """
+  if output_keys is None and exclude_output_keys is None and output_config is None:
+    return None
+  profile = (OutputSelection() if output_config is None
+             else load_profile(output_config))
+  return replace_lists(profile, output_keys, exclude_output_keys)
+
+
+def replace_lists(profile: OutputSelection, output_keys: str | None,
+                  exclude_output_keys: str | None) -> OutputSelection:
+  """`profile` with the lists that the two flags give in place of its own.
+
+  Raises:
+    OutputKeyError: see `OutputSelection.parse`.
+  """
+  flags = OutputSelection.parse(output_keys, exclude_output_keys)
+  return OutputSelection(
+      profile.allow if output_keys is None else flags.allow,
+      profile.deny if exclude_output_keys is None else flags.deny)
+
+
+def parse_patterns(text: str, name: str = 'output_keys') -> tuple[str, ...]:
+  """Patterns of a comma-separated list; blanks around them do not count.
+
+  Raises:
+    OutputKeyError: no pattern in it; `name` says which list.
+  """
+  patterns = tuple(p for p in (part.strip() for part in text.split(',')) if p)
+  if not patterns:
+    raise OutputKeyError(
+        f'{name} is {text!r}, which names no output key; give keys or globs'
+        ' separated by commas, or leave it out.')
+  return patterns
+
+
+def load_profile(path: str | os.PathLike) -> OutputSelection:
+  """Reads a YAML profile such as those in `configs/outputs/`.
+
+  A profile is a mapping with `output_keys` and `exclude_output_keys`, each a
+  list of patterns or one comma-separated string, each optional.
+
+  Raises:
+    OutputKeyError: the file cannot be read or is not such a mapping, or it asks
+      for smaller outputs as well, which only the exporter can make.
+  """
+  content = read_profile(path)
+  for field in COMPACT_FIELDS:
+    if content.get(field) is not None:
+      raise OutputKeyError(
+          f'The output profile {path} has the entry {field!r}, which needs'
+          ' exporter.exporter_main_v2, as it changes what the model computes; here'
+          f' a profile holds {" and ".join(_LIST_FIELDS)}.')
+  return selection_in(content, path)
+
+
+def read_profile(path: str | os.PathLike) -> dict:
+  """The mapping in a YAML profile, with no unknown entry; no value is checked.
+
+  Raises:
+    OutputKeyError: the file cannot be read or is not such a mapping.
+  """
+  content = _read_yaml(path)
+  fields = _LIST_FIELDS + COMPACT_FIELDS
+  if not isinstance(content, dict):
+    raise OutputKeyError(
+        f'The output profile {path} holds {_kind(content)}; it must be a mapping'
+        f' with {" and ".join(_LIST_FIELDS)}.')
+  for field in content:
+    if field not in fields:
+      raise OutputKeyError(
+          f'The output profile {path} has the unknown entry {field!r}'
+          f'{did_you_mean(str(field), fields) or "."} Accepted are'
+          f' {", ".join(fields)}.')
+  return content
+
+
+def selection_in(content: dict, path: str | os.PathLike) -> OutputSelection:
+  """The selection in what `read_profile` read from `path`.
+
+  Raises:
+    OutputKeyError: a list is no list of patterns.
+  """
+  allow = _profile_patterns(content, 'output_keys', path)
+  deny = _profile_patterns(content, 'exclude_output_keys', path)
+  return OutputSelection(allow, deny or ())
+
+
+_LIST_FIELDS = ('output_keys', 'exclude_output_keys')
+
+# What else a profile may hold; `exporter.compact_options` reads it.
+COMPACT_FIELDS = ('min_score', 'max_detections', 'mask_threshold', 'dtypes')
+
+
+def _read_yaml(path):
+  try:
+    with open(path, encoding='utf-8') as f:
+      return yaml.safe_load(f)
+  except (OSError, UnicodeDecodeError) as e:
+    raise OutputKeyError(f'The output profile {path} cannot be read: {e}.') from e
+  except yaml.YAMLError as e:
+    where = getattr(e, 'problem_mark', None)
+    line = f' at line {where.line + 1}' if where else ''
+    problem = getattr(e, 'problem', None) or e
+    raise OutputKeyError(
+        f'The output profile {path} is not valid YAML{line}: {problem}; a pattern'
+        ' that begins with * must stand in quotes.') from e
+
+
+def _profile_patterns(content, field, path) -> tuple[str, ...] | None:
+  value = content.get(field)
+  if value is None:
+    return None
+  if isinstance(value, str):
+    return parse_patterns(value, f'{field} in {path}')
+  if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+    raise OutputKeyError(
+        f'{field} in the output profile {path} is {value!r}; it must be a list of'
+        ' output keys or globs.')
+  return parse_patterns(','.join(value), f'{field} in {path}')
+
+
+def _kind(value) -> str:
+  if value is None:
+    return 'nothing'
+  return {list: 'a list', str: 'a string'}.get(type(value), repr(value))
+
+
+def _any_matches(patterns: Sequence[str], key: str) -> bool:
+  return any(fnmatch.fnmatchcase(key, pattern) for pattern in patterns)
+
+
+def _matches_any(pattern: str, keys: Sequence[str]) -> bool:
+  return any(fnmatch.fnmatchcase(key, pattern) for key in keys)
+
+
+def _no_match_message(pattern: str, available: Sequence[str]) -> str:
+  plain = pattern.strip(_GLOB_CHARACTERS)
+  what = 'matches no output' if plain != pattern else 'is not an output'
+  nearest = did_you_mean(plain, available)
+  return (f'{pattern!r} {what} of this model{nearest or "."} Its outputs are'
+          f' {", ".join(sorted(available))}.')
