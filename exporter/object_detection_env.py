@@ -1,0 +1,163 @@
+"""Makes the installed `object_detection` importable under a current TensorFlow.
+
+Three things stand between an installed Object Detection API and a current stack:
+
+* TensorFlow 2.16 and later bring Keras 3, the API was written for Keras 2. The
+  package `tf_keras` is Keras 2, and TensorFlow uses it as `tf.keras` when
+  `TF_USE_LEGACY_KERAS=1` stands in the environment before `tf.keras` is loaded.
+* The wheel on the package index carries `*_pb2.py` files from an old protoc,
+  which protobuf 4 and later refuse. The file descriptors inside them are fine,
+  so the messages are built from those bytes, with protobuf's fast parser.
+* tf_slim, which decodes tf.Examples for the API, calls two functions by a place
+  that TensorFlow 2.16 and later have moved them from; they are put back there.
+
+A checkout of `models/research` with freshly compiled protos is left alone.
+"""
+
+import ast
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.metadata
+import importlib.util
+import os
+import sys
+
+_PROTO_PACKAGE = 'object_detection.protos'
+
+
+class EnvironmentProblem(RuntimeError):
+  """The Python environment cannot run the Object Detection API; says the cure."""
+
+
+def prepare() -> None:
+  """Call before the first import of TensorFlow or `object_detection`.
+
+  Safe to call more than once. Imports neither of the two.
+
+  Raises:
+    EnvironmentProblem: a package is missing, or TensorFlow has already been
+      imported with Keras 3.
+  """
+  for package in ('tensorflow', 'object_detection'):
+    if importlib.util.find_spec(package) is None:
+      raise EnvironmentProblem(
+          f'The package {package!r} is not installed in {sys.prefix} and not on'
+          ' PYTHONPATH; install it there, or run with the Python that has it.')
+  _use_keras_2()
+  if not any(isinstance(f, _OldProtoFinder) for f in sys.meta_path):
+    sys.meta_path[:0] = [_OldProtoFinder(), _SlimFinder()]
+
+
+def _use_keras_2() -> None:
+  if _tensorflow_version() < (2, 16):
+    return
+  if importlib.util.find_spec('tf_keras') is None:
+    raise EnvironmentProblem(
+        'TensorFlow 2.16 and later need the package tf_keras to run the Object'
+        ' Detection API; install the tf_keras of the same minor version as'
+        ' TensorFlow.')
+  os.environ.setdefault('TF_USE_LEGACY_KERAS', '1')
+  tensorflow = sys.modules.get('tensorflow')
+  if tensorflow is None:
+    return
+  # Keras 2 as `tf.keras` has no __version__ of its own.
+  keras_version = getattr(tensorflow.keras, '__version__', '2')
+  if not keras_version.startswith('2'):
+    raise EnvironmentProblem(
+        f'TensorFlow was imported with Keras {keras_version}, and the Object'
+        ' Detection API needs Keras 2; set TF_USE_LEGACY_KERAS=1 in the'
+        ' environment, or import exporter before tensorflow.')
+
+
+def _tensorflow_version() -> tuple[int, int]:
+  """(major, minor) without importing TensorFlow where its metadata are there."""
+  for distribution in ('tensorflow', 'tensorflow-cpu', 'tf-nightly',
+                       'tensorflow-macos', 'tensorflow-intel'):
+    try:
+      version = importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+      continue
+    break
+  else:
+    version = importlib.import_module('tensorflow').__version__
+  major, minor = version.split('.')[:2]
+  return int(major), int(minor)
+
+
+class _OldProtoFinder(importlib.abc.MetaPathFinder):
+  """Finds `object_detection.protos.*_pb2` modules that protobuf ≥ 4 refuses."""
+
+  def find_spec(self, fullname, path=None, target=None):
+    package, _, module = fullname.rpartition('.')
+    if package != _PROTO_PACKAGE or not module.endswith('_pb2'):
+      return None
+    spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+    if spec is None or not spec.has_location:
+      return spec
+    serialized = _old_file_descriptor(spec.origin)
+    if serialized is None or not _protobuf_refuses_old_code():
+      return spec
+    return importlib.util.spec_from_file_location(
+        fullname, spec.origin, loader=_OldProtoLoader(serialized))
+
+
+class _OldProtoLoader(importlib.abc.Loader):
+  """Builds a `_pb2` module from its serialized file descriptor."""
+
+  def __init__(self, serialized: bytes):
+    self._serialized = serialized
+
+  def exec_module(self, module):
+    from google.protobuf import descriptor_pb2
+    from google.protobuf import descriptor_pool
+    from google.protobuf.internal import builder
+    file = descriptor_pb2.FileDescriptorProto.FromString(self._serialized)
+    for dependency in file.dependency:
+      importlib.import_module(
+          dependency.removesuffix('.proto').replace('/', '.') + '_pb2')
+    module.DESCRIPTOR = descriptor_pool.Default().AddSerializedFile(
+        self._serialized)
+    builder.BuildMessageAndEnumDescriptors(module.DESCRIPTOR, module.__dict__)
+    builder.BuildTopDescriptorsAndMessages(
+        module.DESCRIPTOR, module.__name__, module.__dict__)
+
+
+class _SlimFinder(importlib.abc.MetaPathFinder):
+  """Finds nothing itself; readies TensorFlow when tf_slim is imported."""
+
+  def find_spec(self, fullname, path=None, target=None):
+    if fullname == 'tf_slim':
+      import tensorflow as tf
+      from tensorflow.python.ops import control_flow_ops
+      for name in ('case', 'cond'):
+        if not hasattr(control_flow_ops, name):
+          setattr(control_flow_ops, name, getattr(tf.compat.v1, name))
+    return None
+
+
+def _protobuf_refuses_old_code() -> bool:
+  from google import protobuf
+  return int(protobuf.__version__.split('.')[0]) >= 4
+
+
+def _old_file_descriptor(path: str) -> bytes | None:
+  """The `serialized_pb` literal of an old `_pb2.py`; None if it is a new one."""
+  with open(path, encoding='utf-8') as f:
+    source = f.read()
+  if 'serialized_pb=' not in source:
+    return None
+  for node in ast.walk(ast.parse(source)):
+    if isinstance(node, ast.keyword) and node.arg == 'serialized_pb':
+      return _bytes_literal(node.value)
+  return None
+
+
+def _bytes_literal(node: ast.expr) -> bytes | None:
+  match node:
+    case ast.Constant(value=bytes(literal)):
+      return literal
+    # `_b('...')` in what protoc up to 3.7 wrote for Python 2 and 3.
+    case ast.Call(func=ast.Name(id='_b'), args=[ast.Constant(value=str(text))]):
+      return text.encode('latin1')
+  return None
