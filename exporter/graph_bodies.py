@@ -1,0 +1,153 @@
+"""A read-only view of a GraphDef and its function library, one body at a time.
+
+The main graph and every function body are the same to the pruner: named nodes,
+data edges, control edges, and calls into other bodies.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+
+# The name under which the main graph stands among the function bodies.
+MAIN_GRAPH = ''
+
+# Ops of TF1's branches and loops, where a control edge decides whether a node runs.
+_SWITCHES = frozenset({'Merge', 'RefMerge', 'RefSwitch', 'Switch'})
+
+
+@dataclasses.dataclass(frozen=True)
+class Edge:
+  """One input of a node: a tensor of `source`, or its completion.
+
+  In functions, `index` counts within the output of the op that `output` names.
+  """
+  source: str
+  index: int = 0
+  output: str = ''
+  is_control: bool = False
+
+
+@functools.cache
+def parse_edge(text: str) -> Edge:
+  """Reads `node`, `node:3`, `node:output:3` (in functions) and `^node`."""
+  if text.startswith('^'):
+    return Edge(text[1:], is_control=True)
+  source, _, rest = text.partition(':')
+  output, _, index = rest.rpartition(':')
+  return Edge(source, int(index or 0), output)
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+  """How a node hands its inputs to the functions that it calls.
+
+  Input `first_input + i` is argument i of every function; output j is result j
+  of every callee. A loop has as many outputs as inputs, and one loop variable is
+  input i, output i, and argument and result i of the body.
+  """
+  callees: tuple[str, ...]
+  condition: str | None = None
+  first_input: int = 0
+
+  @property
+  def is_loop(self) -> bool:
+    return self.condition is not None
+
+  @property
+  def functions(self) -> tuple[str, ...]:
+    return self.callees + ((self.condition,) if self.condition else ())
+
+
+def call_of(node) -> Call | None:
+  """The call that `node` makes; None for an op without function semantics."""
+  attr = node.attr
+  if node.op in ('PartitionedCall', 'StatefulPartitionedCall'):
+    return Call((attr['f'].func.name,))
+  if node.op in ('If', 'StatelessIf'):
+    return Call((attr['then_branch'].func.name, attr['else_branch'].func.name),
+                first_input=1)
+  if node.op in ('Case', 'StatelessCase'):
+    return Call(tuple(f.name for f in attr['branches'].list.func), first_input=1)
+  if node.op in ('While', 'StatelessWhile'):
+    return Call((attr['body'].func.name,), condition=attr['cond'].func.name)
+  return None
+
+
+def functions_named_in(node) -> Iterator[str]:
+  """Every function that an attribute of `node` names."""
+  for value in node.attr.values():
+    kind = value.WhichOneof('value')
+    functions = ([value.func] if kind == 'func' else
+                 value.list.func if kind == 'list' else [])
+    yield from (f.name for f in functions if f.name)  # An optional one may lack it.
+
+
+class Body:
+  """The nodes of the main graph or of one function.
+
+  Attributes:
+    name: of the function, or MAIN_GRAPH.
+    nodes: NodeDef by name.
+    arguments: position by name; empty for the main graph.
+    results: the edge behind each output; empty for the main graph.
+    control_results: names of the nodes that the function promises to run.
+  """
+
+  def __init__(self, name, node_defs, arguments=(), results=(),
+               control_results=()):
+    self.name = name
+    self.nodes = {node.name: node for node in node_defs}
+    self.arguments = {argument: i for i, argument in enumerate(arguments)}
+    self.results = list(results)
+    self.control_results = list(control_results)
+    self._edges = {}
+
+  def edges(self, node_name: str) -> list[Edge]:
+    """The inputs of a node, data before control, in the node's order."""
+    if node_name not in self._edges:
+      self._edges[node_name] = [
+          parse_edge(text) for text in self.nodes[node_name].input]
+    return self._edges[node_name]
+
+  def data_edges(self, node_name: str) -> list[Edge]:
+    return [edge for edge in self.edges(node_name) if not edge.is_control]
+
+  def control_edges(self, node_name: str) -> list[Edge]:
+    return [edge for edge in self.edges(node_name) if edge.is_control]
+
+  @functools.cached_property
+  def consumers(self) -> dict[str, set[str]]:
+    """The names of the nodes that take from a node, by data or by control."""
+    consumers = {name: set() for name in self.nodes}
+    for name in self.nodes:
+      for edge in self.edges(name):
+        if edge.source in consumers:
+          consumers[edge.source].add(name)
+    return consumers
+
+  @functools.cached_property
+  def obeys_control_edges(self) -> bool:
+    """Whether a control edge is an order to run, rather than to wait if need be.
+
+    A session runs what it is told to.
+    """
+    return self.name == MAIN_GRAPH or any(
+        node.op in _SWITCHES for node in self.nodes.values())
+
+  @functools.cached_property
+  def result_nodes(self) -> frozenset[str]:
+    return frozenset(edge.source for edge in self.results)
+
+
+def bodies_of(graph_def) -> dict[str, Body]:
+  """The main graph under MAIN_GRAPH, and each library function by its name."""
+  bodies = {MAIN_GRAPH: Body(MAIN_GRAPH, graph_def.node)}
+  for function in graph_def.library.function:
+    signature = function.signature
+    bodies[signature.name] = Body(
+        signature.name,
+        function.node_def,
+        [argument.name for argument in signature.input_arg],
+        [parse_edge(function.ret[output.name]) for output in signature.output_arg],
+        function.control_ret.values())
+  return bodies

@@ -1,0 +1,289 @@
+"""Finds what the kept results of a graph need, through calls and loops.
+
+A mark-and-sweep over nodes, function arguments and function results. Data that
+a kept result depends on is live. Of the ops that nothing depends on:
+
+* what changes state is live in every function that is called;
+* a check (`Assert`) is live when a live op was told to wait for it, or when it
+  looks at live tensors alone: it then speaks about something that is kept;
+* all else is dead. TensorFlow makes each result of a traced function wait for
+  every variable read and every check of the body; that bookkeeping keeps
+  nothing alive.
+"""
+
+from collections.abc import Iterable
+
+from exporter.graph_bodies import (
+    MAIN_GRAPH, Body, Call, Edge, call_of, functions_named_in)
+from exporter.op_effects import Effect, OpEffects
+
+# Ops that only hand on: `tf.group` and the identity that stands for an assert.
+_ECHOES = frozenset({'Identity', 'NoOp'})
+
+# Ops that cost nothing once there is what they look at.
+_FACTS = frozenset({'Const', 'Rank', 'Shape', 'ShapeN', 'Size'})
+
+
+class Liveness:
+  """Marks from roots; afterwards holds what is live.
+
+  Attributes:
+    nodes: (body, node) pairs.
+    arguments: (function, position) pairs of the arguments that stay.
+    results: (function, position) pairs of the results that stay.
+    functions: the functions that are called, or are roots.
+    whole_functions: called in a way that cannot be narrowed (by a dataset, say):
+      all their arguments and results stay.
+  """
+
+  def __init__(self, bodies: dict[str, Body], effects: OpEffects):
+    self._bodies = bodies
+    self._effects = effects
+    self._calls: dict[str, set[tuple[str, str]]] = {}
+    self._pending: list[tuple[str, str]] = []
+    self.nodes: set[tuple[str, str]] = set()
+    self.arguments: set[tuple[str, int]] = set()
+    self.results: set[tuple[str, int]] = set()
+    self.functions: set[str] = set()
+    self.whole_functions: set[str] = set()
+
+  def mark(self, tensors: Iterable[Edge] = (),
+           results: Iterable[tuple[str, int]] = (),
+           arguments: Iterable[tuple[str, int]] = ()) -> None:
+    """Marks tensors and nodes of the main graph, and results and arguments of
+    functions, with all that they need."""
+    for tensor in tensors:
+      self._mark_edge(MAIN_GRAPH, tensor)
+    for function, position in results:
+      self._mark_function(function)
+      self._mark_result(function, position)
+    for function, position in arguments:
+      self._mark_function(function)
+      self._mark_argument(function, position)
+    self._follow()
+    while self._mark_checks_of_live_tensors():
+      self._follow()
+
+  def _follow(self) -> None:
+    while self._pending:
+      body_name, node_name = self._pending.pop()
+      node = self._bodies[body_name].nodes[node_name]
+      call = call_of(node)
+      if call is None:
+        for function in (node.op, *functions_named_in(node)):
+          self._mark_whole_function(function)
+        for edge in self._bodies[body_name].data_edges(node_name):
+          self._mark_edge(body_name, edge)
+      else:
+        self._enter_call(body_name, node_name, call)
+      self._mark_what_node_waits_for(body_name, node_name)
+
+  def _mark_edge(self, body_name: str, edge: Edge) -> None:
+    body = self._bodies[body_name]
+    if edge.source in body.arguments:
+      self._mark_argument(body_name, body.arguments[edge.source])
+      return
+    self._mark_node(body_name, edge.source)
+    call = call_of(body.nodes[edge.source])
+    if call is not None and not edge.is_control:
+      self._need_output(body_name, edge.source, call, edge.index)
+
+  def _mark_node(self, body_name: str, node_name: str) -> None:
+    if (body_name, node_name) not in self.nodes:
+      self.nodes.add((body_name, node_name))
+      self._pending.append((body_name, node_name))
+
+  def _mark_what_node_waits_for(self, body_name: str, node_name: str) -> None:
+    body = self._bodies[body_name]
+    if body.obeys_control_edges:
+      for edge in body.control_edges(node_name):
+        if edge.source not in body.arguments:
+          self._mark_node(body_name, edge.source)
+      return
+    if not is_bookkeeping(body, body.nodes[node_name], self._effects):
+      for edge in body.control_edges(node_name):
+        self._mark_effects_behind(body, edge.source)
+
+  def _mark_effects_behind(self, body: Body, node_name: str) -> None:
+    """Marks a check or change that a control edge names, also through echoes."""
+    seen, stack = set(), [node_name]
+    while stack:
+      name = stack.pop()
+      if name in seen or name not in body.nodes:
+        continue
+      seen.add(name)
+      node = body.nodes[name]
+      if self._effects.of(node) is not Effect.NONE:
+        self._mark_for_its_effect(body.name, name)
+      elif node.op in _ECHOES:
+        stack.extend(edge.source for edge in body.edges(name))
+
+  def _mark_for_its_effect(self, body_name: str, node_name: str) -> None:
+    """Marks a check or change; one that is a call, with the checks inside."""
+    self._mark_node(body_name, node_name)
+    call = call_of(self._bodies[body_name].nodes[node_name])
+    for function in call.functions if call else ():
+      inner = self._bodies[function]
+      for name, node in inner.nodes.items():
+        if self._effects.of(node) is Effect.CHECKS:
+          self._mark_for_its_effect(function, name)
+
+  # Calls: an input of the node, an argument of each callee; an output of the
+  # node, a result of each callee. Whichever becomes live makes the others live.
+
+  def _enter_call(self, body_name: str, node_name: str, call: Call) -> None:
+    edges = self._bodies[body_name].data_edges(node_name)
+    for edge in edges[:call.first_input]:
+      self._mark_edge(body_name, edge)
+    for function in call.functions:
+      self._calls.setdefault(function, set()).add((body_name, node_name))
+      self._mark_function(function)
+    if call.is_loop:
+      self._mark_result(call.condition, 0)
+    for position in range(len(edges) - call.first_input):
+      if any((f, position) in self.arguments for f in call.functions):
+        self._need_input(body_name, node_name, call, position)
+    for callee in call.callees:
+      for position in range(len(self._bodies[callee].results)):
+        if (callee, position) in self.results:
+          self._need_output(body_name, node_name, call, position)
+
+  def _need_input(self, body_name, node_name, call: Call, position: int) -> None:
+    edges = self._bodies[body_name].data_edges(node_name)
+    self._mark_edge(body_name, edges[call.first_input + position])
+    for function in call.functions:
+      self._mark_argument(function, position)
+    if call.is_loop:
+      self._mark_result(call.callees[0], position)
+
+  def _need_output(self, body_name, node_name, call: Call, position: int) -> None:
+    for callee in call.callees:
+      self._mark_result(callee, position)
+    if call.is_loop:
+      self._need_input(body_name, node_name, call, position)
+
+  def _mark_argument(self, function: str, position: int) -> None:
+    if (function, position) in self.arguments:
+      return
+    self.arguments.add((function, position))
+    for body_name, node_name in tuple(self._calls.get(function, ())):
+      call = call_of(self._bodies[body_name].nodes[node_name])
+      self._need_input(body_name, node_name, call, position)
+
+  def _mark_result(self, function: str, position: int) -> None:
+    if (function, position) in self.results:
+      return
+    self.results.add((function, position))
+    self._mark_edge(function, self._bodies[function].results[position])
+    for body_name, node_name in tuple(self._calls.get(function, ())):
+      call = call_of(self._bodies[body_name].nodes[node_name])
+      if function in call.callees:
+        self._need_output(body_name, node_name, call, position)
+
+  def _mark_function(self, name: str) -> None:
+    if name in self.functions:
+      return
+    self.functions.add(name)
+    body = self._bodies[name]
+    for node_name, node in body.nodes.items():
+      if self._effects.of(node) is Effect.CHANGES:
+        self._mark_node(name, node_name)
+
+  def _mark_whole_function(self, name: str) -> None:
+    if name in self.whole_functions or name not in self._bodies:
+      return
+    self.whole_functions.add(name)
+    self._mark_function(name)
+    body = self._bodies[name]
+    for position in body.arguments.values():
+      self._mark_argument(name, position)
+    for position in range(len(body.results)):
+      self._mark_result(name, position)
+
+  # Checks that no live op waits for.
+
+  def _mark_checks_of_live_tensors(self) -> bool:
+    found = False
+    for name in tuple(self.functions):
+      body = self._bodies[name]
+      for node_name in body.nodes:
+        if ((name, node_name) not in self.nodes
+            and self._is_check(body, node_name)
+            and self._looks_at_live_tensors_alone(body, node_name)):
+          self._mark_for_its_effect(name, node_name)
+          found = True
+    return found
+
+  def _is_check(self, body: Body, node_name: str) -> bool:
+    """Whether a node is a check, or a call made for the checks inside alone."""
+    node = body.nodes[node_name]
+    return (self._effects.of(node) is Effect.CHECKS
+            and (self._effects.is_check(node) or not _is_used(body, node_name)))
+
+  def _looks_at_live_tensors_alone(self, body: Body, check: str) -> bool:
+    """Whether all behind a check is live, or is arithmetic that only checks use."""
+    seen, stack = set(), [check]
+    while stack:
+      name = stack.pop()
+      for edge in body.data_edges(name):
+        source = edge.source
+        if source in body.arguments:
+          if (body.name, body.arguments[source]) not in self.arguments:
+            return False
+        elif (body.name, source) not in self.nodes and source not in seen:
+          if (body.nodes[source].op not in _FACTS
+              and not self._only_checks_use(body, source)):
+            return False
+          seen.add(source)
+          stack.append(source)
+    return True
+
+  def _only_checks_use(self, body: Body, node_name: str) -> bool:
+    """Whether everything downstream of a node ends in checks.
+
+    A tensor that nothing takes may have been an output, so it is not one.
+    """
+    seen, stack = set(), [node_name]
+    while stack:
+      name = stack.pop()
+      if name in seen:
+        continue
+      seen.add(name)
+      if self._effects.of(body.nodes[name]) is Effect.CHECKS and not _is_used(
+          body, name):
+        continue
+      consumers = _data_consumers(body, name)
+      if not consumers or name in body.result_nodes:
+        return False
+      stack.extend(consumers)
+    return True
+
+
+def is_bookkeeping(body: Body, node, effects: OpEffects) -> bool:
+  """Whether TensorFlow made the node wait, for all that has any effect.
+
+  It does so where it promises to run ops; elsewhere the user asked for the wait.
+  """
+  return (effects.of(node) is Effect.CHECKS
+          or bool(body.control_results) and node.op == 'Identity'
+          and node.name in body.result_nodes)
+
+
+def _data_consumers(body: Body, node_name: str) -> list[str]:
+  return [consumer for consumer in body.consumers[node_name]
+          if any(e.source == node_name for e in body.data_edges(consumer))]
+
+
+def _is_used(body: Body, node_name: str) -> bool:
+  """Whether anything takes an output of a node, but for identities that end."""
+  seen, stack = set(), [node_name]
+  while stack:
+    name = stack.pop()
+    if name in seen:
+      continue
+    seen.add(name)
+    if name in body.result_nodes or (
+        name != node_name and body.nodes[name].op != 'Identity'):
+      return True
+    stack.extend(_data_consumers(body, name))
+  return False

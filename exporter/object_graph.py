@@ -1,0 +1,311 @@
+"""The Python side of a TF2 SavedModel: objects, their functions and variables.
+
+`tf.saved_model.load` rebuilds these objects. After pruning, the root object has
+its call, its signatures and, as `variables`, the list of the variables that the
+graph still reads. Everything else (layers, optimizers, their functions) is gone.
+"""
+
+import dataclasses
+
+from exporter.errors import UserError
+
+_CALL = '__call__'
+_SIGNATURES = 'signatures'
+_VARIABLES = 'variables'
+
+# How checkpoints name the value of the i-th variable of a list `variables`.
+_KEY = 'variables/{}/.ATTRIBUTES/VARIABLE_VALUE'
+
+
+@dataclasses.dataclass
+class ObjectFunction:
+  """A concrete function as the object graph describes it.
+
+  Attributes:
+    name: of the function in the library.
+    bound_inputs: object ids of its captures, which are its last arguments.
+    input_signature: StructuredValue of what a caller passes.
+    output_signature: StructuredValue of what a caller gets.
+  """
+  name: str
+  bound_inputs: list[int]
+  input_signature: object
+  output_signature: object
+
+  @property
+  def result_positions(self) -> dict[str, list[int]] | None:
+    """Positions of the results behind each key of a dict of outputs, else None."""
+    fields = self.output_signature.dict_value.fields
+    positions, count = {}, 0
+    for key in sorted(fields):
+      size = _flat_size(fields[key])
+      if size is None:
+        return None
+      positions[key] = list(range(count, count + size))
+      count += size
+    return positions or None
+
+
+def _flat_size(structured_value) -> int | None:
+  """How many tensors a StructuredValue stands for; None if that is not told."""
+  kind = structured_value.WhichOneof('kind')
+  value = getattr(structured_value, kind) if kind else None
+  if kind in ('tensor_spec_value', 'bounded_tensor_spec_value'):
+    return 1
+  if kind == 'type_spec_value':  # A ragged tensor, for example.
+    return value.num_flat_components or None
+  if kind == 'none_value':
+    return 0
+  inner = _inner_values(structured_value)
+  sizes = [_flat_size(item) for item in inner or ()]
+  return None if inner is None or None in sizes else sum(sizes)
+
+
+def _inner_values(structured_value) -> list | None:
+  """What a tuple, list or dict holds, in TensorFlow's order; None for the rest."""
+  kind = structured_value.WhichOneof('kind')
+  value = getattr(structured_value, kind) if kind else None
+  if kind in ('tuple_value', 'list_value'):
+    return list(value.values)
+  if kind == 'dict_value':
+    return [value.fields[key] for key in sorted(value.fields)]
+  if kind == 'named_tuple_value':
+    return [pair.value for pair in value.values]
+  return None
+
+
+def concrete_function(object_graph, name: str) -> ObjectFunction:
+  saved = object_graph.concrete_functions[name]
+  return ObjectFunction(name, list(saved.bound_inputs),
+                        saved.canonicalized_input_signature,
+                        saved.output_signature)
+
+
+def concrete_names(node) -> list[str]:
+  """Names of the concrete functions that an object stands for; mostly none."""
+  kind = node.WhichOneof('kind')
+  if kind == 'function':
+    return list(node.function.concrete_functions)
+  if kind == 'bare_concrete_function':
+    return [node.bare_concrete_function.concrete_function_name]
+  return []
+
+
+def signature_functions(object_graph) -> dict[str, str]:
+  """Name of the concrete function behind each signature."""
+  signatures = _child(object_graph, 0, _SIGNATURES)
+  if signatures is None:
+    return {}
+  return {
+      child.local_name: concrete_names(object_graph.nodes[child.node_id])[0]
+      for child in object_graph.nodes[signatures].children
+      if concrete_names(object_graph.nodes[child.node_id])}
+
+
+def call_functions(object_graph) -> list[str]:
+  """Names of the concrete functions behind calling the loaded object."""
+  call = _child(object_graph, 0, _CALL)
+  return [] if call is None else concrete_names(object_graph.nodes[call])
+
+
+def constant_node(object_graph, object_id: int) -> str | None:
+  """Node of the main graph that holds a captured constant; None for the rest."""
+  node = object_graph.nodes[object_id]
+  return (node.constant.operation
+          if node.WhichOneof('kind') == 'constant' else None)
+
+
+def dropped_children(object_graph) -> list[str]:
+  """Names of the root's own functions and objects that pruning removes."""
+  return sorted(child.local_name for child in _children(object_graph, 0)
+                if child.local_name not in (_CALL, _SIGNATURES, _VARIABLES))
+
+
+def input_names(structured_value) -> list[str]:
+  """Names of the tensors in an input signature, in the order of the arguments."""
+  kind = structured_value.WhichOneof('kind')
+  if kind in ('tensor_spec_value', 'bounded_tensor_spec_value'):
+    return [getattr(structured_value, kind).name]
+  return [name for item in _inner_values(structured_value) or ()
+          for name in input_names(item)]
+
+
+def with_outputs(function: ObjectFunction, keys: list[str]) -> ObjectFunction:
+  """The same function, returning the dict of `keys` alone."""
+  signature = type(function.output_signature)()
+  for key in keys:
+    signature.dict_value.fields[key].CopyFrom(
+        function.output_signature.dict_value.fields[key])
+  return dataclasses.replace(function, output_signature=signature)
+
+
+def checkpoint_graph(object_graph, trackable_graph) -> None:
+  """Fills a TrackableObjectGraph, which tells where variables are in the files.
+
+  Its nodes mirror those of `object_graph`, which `rewrite` has made.
+  """
+  trackable_graph.Clear()
+  for node in object_graph.nodes:
+    mirror = trackable_graph.nodes.add()
+    for child in node.children:
+      mirror.children.add(node_id=child.node_id, local_name=child.local_name)
+  holder = _child(object_graph, 0, _VARIABLES)
+  for child in object_graph.nodes[holder].children if holder is not None else ():
+    mirror = trackable_graph.nodes[child.node_id]
+    mirror.has_checkpoint_values.value = True
+    mirror.attributes.add(
+        name='VARIABLE_VALUE',
+        full_name=object_graph.nodes[child.node_id].variable.name,
+        checkpoint_key=checkpoint_key(int(child.local_name)))
+
+
+def checkpoint_key(position: int) -> str:
+  """Checkpoint entry of the variable at `position` in the root's list."""
+  return _KEY.format(position)
+
+
+def rewrite(object_graph, signatures: dict[str, ObjectFunction],
+            call: list[ObjectFunction], variables: list[int]) -> None:
+  """Reduces the object graph, in place, to the functions that are given.
+
+  Args:
+    object_graph: a SavedObjectGraph.
+    signatures: concrete function of each signature that stays; `bound_inputs`
+      in them are ids of `object_graph` as it is now.
+    call: concrete functions of calling the root; empty if it cannot be called.
+    variables: ids of the variables, in the order of their checkpoint entries.
+
+  Raises:
+    UserError: a kept function uses an object that cannot be kept, such as a
+      mutable table, whose content is in the checkpoint.
+  """
+  _Rewriter(object_graph).rewrite(signatures, call, variables)
+
+
+class _Rewriter:
+
+  def __init__(self, object_graph):
+    self._old = type(object_graph)()
+    self._old.CopyFrom(object_graph)
+    self._new = object_graph
+    self._ids: dict[int, int] = {}
+
+  def rewrite(self, signatures, call, variables) -> None:
+    self._new.Clear()
+    root = self._user_object('_generic_user_object')
+    if variables:
+      holder = self._user_object('trackable_list_wrapper')
+      self._adopt(root, _VARIABLES, holder)
+      for position, old_id in enumerate(variables):
+        self._adopt(holder, str(position), self._keep(old_id))
+    if call:
+      self._adopt(root, _CALL, self._function_node(
+          _child(self._old, 0, _CALL), call))
+    holder = self._user_object('signature_map')
+    self._adopt(root, _SIGNATURES, holder)
+    old_map = self._old.nodes[_child(self._old, 0, _SIGNATURES)]
+    for child in old_map.children:
+      if child.local_name in signatures:
+        self._adopt(holder, child.local_name, self._function_node(
+            child.node_id, [signatures[child.local_name]]))
+
+  def _user_object(self, identifier: str) -> int:
+    node = self._new.nodes.add()
+    node.user_object.identifier = identifier
+    node.user_object.version.producer = 1
+    node.user_object.version.min_consumer = 1
+    return len(self._new.nodes) - 1
+
+  def _adopt(self, parent: int, name: str, child: int) -> None:
+    self._new.nodes[parent].children.add(node_id=child, local_name=name)
+
+  def _function_node(self, old_id: int, functions: list[ObjectFunction]) -> int:
+    """Copies a function node and makes `functions` the ones behind it."""
+    node = self._new.nodes.add()
+    new_id = len(self._new.nodes) - 1
+    old = self._old.nodes[old_id]
+    if old.WhichOneof('kind') == 'function':
+      node.function.CopyFrom(old.function)
+      node.function.concrete_functions[:] = [f.name for f in functions]
+    else:
+      node.bare_concrete_function.CopyFrom(old.bare_concrete_function)
+      node.bare_concrete_function.concrete_function_name = functions[0].name
+    for function in functions:
+      self._describe(function)
+    return new_id
+
+  def _describe(self, function: ObjectFunction) -> None:
+    saved = self._new.concrete_functions[function.name]
+    saved.canonicalized_input_signature.CopyFrom(function.input_signature)
+    saved.output_signature.CopyFrom(function.output_signature)
+    saved.bound_inputs.extend([self._keep(i) for i in function.bound_inputs])
+
+  def _keep(self, old_id: int) -> int:
+    """Copies an object that a function captures, with what it needs to live."""
+    if old_id in self._ids:
+      return self._ids[old_id]
+    old = self._old.nodes[old_id]
+    kind = old.WhichOneof('kind')
+    if kind not in ('variable', 'constant', 'asset', 'resource', 'user_object'):
+      raise UserError(
+          f'The SavedModel captures an object of kind {kind!r}, which cannot be'
+          ' kept while removing outputs.')
+    if kind != 'variable' and (old.saveable_objects or old.registered_saver):
+      raise UserError(
+          'The SavedModel captures a table whose content is in its checkpoint;'
+          ' removing outputs is supported for tables that are read from a file'
+          ' or from constants.')
+    node = self._new.nodes.add()
+    self._ids[old_id] = new_id = len(self._new.nodes) - 1
+    node.CopyFrom(old)
+    node.ClearField('children')
+    node.ClearField('dependencies')
+    node.ClearField('slot_variables')
+    node.ClearField('saveable_objects')
+    if kind in ('resource', 'user_object'):
+      self._keep_functions_of(old, new_id)
+    return new_id
+
+  def _keep_functions_of(self, old, new_id: int) -> None:
+    """A table makes and fills itself by functions of its own."""
+    for child in old.children:
+      names = concrete_names(self._old.nodes[child.node_id])
+      if names:
+        self._adopt(new_id, child.local_name, self._function_node(
+            child.node_id,
+            [concrete_function(self._old, name) for name in names]))
+      else:
+        self._adopt(new_id, child.local_name, self._keep(child.node_id))
+
+
+def captured_objects(object_graph, ids: list[int]) -> list[int]:
+  """Captured objects with all that they, such as tables, are made from."""
+  seen, stack = {}, list(reversed(ids))
+  while stack:
+    node_id = stack.pop()
+    if node_id in seen:
+      continue
+    seen[node_id] = None
+    node = object_graph.nodes[node_id]
+    for name in concrete_names(node):
+      stack.extend(object_graph.concrete_functions[name].bound_inputs)
+    if node.WhichOneof('kind') in ('resource', 'user_object'):
+      stack.extend(child.node_id for child in node.children)
+  return list(seen)
+
+
+def functions_of(object_graph, ids: list[int]) -> list[str]:
+  """Names of the concrete functions among some objects."""
+  return [name for i in ids for name in concrete_names(object_graph.nodes[i])]
+
+
+def _child(object_graph, node_id: int, name: str) -> int | None:
+  for child in _children(object_graph, node_id):
+    if child.local_name == name:
+      return child.node_id
+  return None
+
+
+def _children(object_graph, node_id: int):
+  """The children of a node; none where there are no objects, as in TF1."""
+  return object_graph.nodes[node_id].children if object_graph.nodes else ()

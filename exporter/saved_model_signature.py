@@ -1,0 +1,205 @@
+"""Reads the signatures of a SavedModel without importing TensorFlow.
+
+Only the few fields of `saved_model.pb` that describe signatures are declared
+here, by their numbers in the format; protobuf skips the graph and the rest.
+
+    signature = read_signature('/models/mask_rcnn')
+    signature.outputs['detection_boxes']
+    # TensorSpec(key='detection_boxes', dtype='float32', shape=(1, 100, 4))
+"""
+
+import dataclasses
+import functools
+import os
+
+from exporter.errors import UserError, did_you_mean
+
+DEFAULT_SIGNATURE = 'serving_default'
+
+# Tag of the graph that servers load, where a SavedModel holds several.
+_SERVE_TAG = 'serve'
+
+_DTYPES = {
+    1: 'float32', 2: 'float64', 3: 'int32', 4: 'uint8', 5: 'int16', 6: 'int8',
+    7: 'string', 8: 'complex64', 9: 'int64', 10: 'bool', 11: 'qint8',
+    12: 'quint8', 13: 'qint32', 14: 'bfloat16', 15: 'qint16', 16: 'quint16',
+    17: 'uint16', 18: 'complex128', 19: 'float16', 20: 'resource',
+    21: 'variant', 22: 'uint32', 23: 'uint64', 24: 'float8_e5m2',
+    25: 'float8_e4m3fn', 29: 'int4', 30: 'uint4',
+}
+
+# Message -> field -> (number, type); a star marks a repeated field. A map is a
+# repeated entry of key and value on the wire.
+_SCHEMA = {
+    'SavedModel': {'meta_graphs': (2, 'MetaGraph*')},
+    'MetaGraph': {'info': (1, 'Info'), 'signatures': (5, 'SignatureEntry*')},
+    'Info': {'tags': (4, 'string*')},
+    'SignatureEntry': {'key': (1, 'string'), 'value': (2, 'Signature')},
+    'Signature': {'inputs': (1, 'TensorEntry*'), 'outputs': (2, 'TensorEntry*')},
+    'TensorEntry': {'key': (1, 'string'), 'value': (2, 'TensorInfo')},
+    'TensorInfo': {'dtype': (2, 'int64'), 'shape': (3, 'Shape')},
+    'Shape': {'dims': (2, 'Dim*'), 'unknown_rank': (3, 'bool')},
+    'Dim': {'size': (1, 'int64')},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorSpec:
+  """One input or output of a signature.
+
+  Attributes:
+    key: its name in the signature.
+    dtype: TensorFlow's name of the type, such as 'float32' or 'string'.
+    shape: its dimensions, None where a dimension is unknown; None altogether
+      where the rank is.
+  """
+  key: str
+  dtype: str
+  shape: tuple[int | None, ...] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+  """A signature: `inputs` and `outputs` by key, in alphabetical order.
+
+  `tags` are those of the graph that holds it, for `tf.saved_model.load`.
+  """
+  name: str
+  tags: tuple[str, ...]
+  inputs: dict[str, TensorSpec]
+  outputs: dict[str, TensorSpec]
+
+
+def shape_text(shape: tuple[int | None, ...] | None) -> str:
+  """'[1, ?, 4]' for (1, None, 4); '?' for None."""
+  if shape is None:
+    return '?'
+  return '[' + ', '.join('?' if size is None else str(size) for size in shape) + ']'
+
+
+def find_saved_model(directory: str | os.PathLike) -> str:
+  """The SavedModel directory that `directory` is or has as `saved_model/`.
+
+  Raises:
+    UserError: neither of the two holds a `saved_model.pb`.
+  """
+  directory = os.fspath(directory)
+  for candidate in (directory, os.path.join(directory, 'saved_model')):
+    if os.path.isfile(os.path.join(candidate, 'saved_model.pb')):
+      return candidate
+  if not os.path.exists(directory):
+    raise UserError(f'There is no directory {directory}.')
+  if not os.path.isdir(directory):
+    raise UserError(
+        f'{directory} is a file; give the directory of a SavedModel, the one that'
+        ' holds saved_model.pb.')
+  raise UserError(
+      f'{directory} is no SavedModel: there is no saved_model.pb in it, nor in its'
+      ' subdirectory saved_model.')
+
+
+def read_signatures(directory: str | os.PathLike) -> dict[str, Signature]:
+  """Every signature of the SavedModel in (or below) `directory`, by name.
+
+  Raises:
+    UserError: there is no SavedModel, or its `saved_model.pb` is damaged.
+  """
+  path = os.path.join(find_saved_model(directory), 'saved_model.pb')
+  meta_graph = _serving_graph(_parse(path), path)
+  tags = tuple(meta_graph.info.tags)
+  return {
+      entry.key: Signature(entry.key, tags, _specs(entry.value.inputs),
+                           _specs(entry.value.outputs))
+      for entry in sorted(meta_graph.signatures, key=lambda e: e.key)
+  }
+
+
+def read_signature(directory: str | os.PathLike,
+                   name: str = DEFAULT_SIGNATURE) -> Signature:
+  """The signature `name` of the SavedModel in (or below) `directory`.
+
+  Raises:
+    UserError: as `read_signatures`, or there is no signature `name` in it, or
+      that signature has no outputs.
+  """
+  signatures = read_signatures(directory)
+  # What loaders run before serving is kept as a signature, and is none.
+  served = [key for key in signatures if key != '__saved_model_init_op']
+  if name not in signatures:
+    raise UserError(
+        f'{directory} has no signature {name!r}{did_you_mean(name, served)};'
+        f' its signatures are {", ".join(served) or "none"}.')
+  signature = signatures[name]
+  if not signature.outputs:
+    raise UserError(f'The signature {name!r} of {directory} has no outputs.')
+  return signature
+
+
+def _parse(path: str):
+  from google.protobuf.message import DecodeError
+  try:
+    with open(path, 'rb') as f:
+      return _saved_model_class().FromString(f.read())
+  except OSError as e:
+    raise UserError(f'{path} cannot be read: {e.strerror or e}.') from e
+  except DecodeError as e:
+    raise UserError(f'{path} is damaged or no SavedModel: {e}.') from e
+
+
+def _serving_graph(saved_model, path: str):
+  graphs = saved_model.meta_graphs
+  if not graphs:
+    raise UserError(f'{path} is damaged or no SavedModel: it holds no graph.')
+  serving = [graph for graph in graphs if _SERVE_TAG in graph.info.tags]
+  if not serving and len(graphs) > 1:
+    tags = '; '.join(','.join(graph.info.tags) for graph in graphs)
+    raise UserError(
+        f'None of the {len(graphs)} graphs in {path} has the tag {_SERVE_TAG!r};'
+        f' their tags are {tags}.')
+  return (serving or graphs)[0]
+
+
+def _specs(entries) -> dict[str, TensorSpec]:
+  return {
+      entry.key: TensorSpec(entry.key, _dtype_name(entry.value.dtype),
+                            _shape(entry.value))
+      for entry in sorted(entries, key=lambda e: e.key)
+  }
+
+
+def _dtype_name(number: int) -> str:
+  return _DTYPES.get(number, f'dtype {number}')
+
+
+def _shape(tensor_info) -> tuple[int | None, ...] | None:
+  if not tensor_info.HasField('shape') or tensor_info.shape.unknown_rank:
+    return None
+  return tuple(None if dim.size < 0 else dim.size for dim in tensor_info.shape.dims)
+
+
+@functools.cache
+def _saved_model_class():
+  from google.protobuf import descriptor_pb2
+  from google.protobuf import message_factory
+  package = 'exporter.saved_model_signature'
+  file = descriptor_pb2.FileDescriptorProto(
+      name=package + '.proto', package=package, syntax='proto3')
+  for message, fields in _SCHEMA.items():
+    descriptor = file.message_type.add(name=message)
+    for name, (number, type_name) in fields.items():
+      descriptor.field.append(_field(package, name, number, type_name))
+  return message_factory.GetMessages([file])[package + '.SavedModel']
+
+
+def _field(package: str, name: str, number: int, type_name: str):
+  from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
+  repeated = type_name.endswith('*')
+  type_name = type_name.removesuffix('*')
+  field = Field(name=name, number=number,
+                label=Field.LABEL_REPEATED if repeated else Field.LABEL_OPTIONAL)
+  if type_name in _SCHEMA:
+    field.type = Field.TYPE_MESSAGE
+    field.type_name = f'.{package}.{type_name}'
+  else:
+    field.type = getattr(Field, 'TYPE_' + type_name.upper())
+  return field

@@ -1,0 +1,210 @@
+"""The part of a SavedModel's graph that restores its variables from files.
+
+TensorFlow writes it in several shapes (nodes of the main graph in TF1; functions
+in TF2, with four nodes a variable). They all say the same: which variable gets
+which checkpoint entry. `read_saver` reads that off, `write_saver` writes it for
+the variables that are left, in the one shape that every loader has always taken.
+"""
+
+import dataclasses
+
+from exporter.errors import UserError
+from exporter.graph_bodies import MAIN_GRAPH, Body, Edge, call_of, parse_edge
+
+_ASSIGNMENTS = frozenset({'AssignVariableOp', 'Assign'})
+_HANDED_ON = frozenset({'Identity'})
+
+# They read the format that RestoreV2 has replaced in 2016.
+_OLD_RESTORES = frozenset({'Restore', 'RestoreSlice'})
+
+
+@dataclasses.dataclass(frozen=True)
+class SavedVariable:
+  """A variable of the main graph and the checkpoint entry that it comes from.
+
+  Attributes:
+    node: name of its VarHandleOp or VariableV2 node.
+    key: name of the entry in `variables/variables.index`.
+    slice: which part of the entry, in SaveV2's notation; '' for all of it.
+    dtype: a DataType number.
+    is_resource: False for a TF1 reference variable.
+  """
+  node: str
+  key: str
+  slice: str
+  dtype: int
+  is_resource: bool
+
+
+def read_saver(meta_graph, bodies: dict[str, Body]) -> list[SavedVariable]:
+  """Which variable is restored from which entry, in the order of the entries.
+
+  Raises:
+    UserError: something other than variables is restored, such as a mutable
+      table, or from a checkpoint of the old format; removing parts of these is
+      not supported.
+  """
+  restore_op = parse_edge(meta_graph.saver_def.restore_op_name).source
+  if not restore_op:
+    return []
+  body, handed_in = _restore_body(restore_op, bodies)
+  variables = []
+  for name in _restores_behind(body, restore_op if not handed_in else None):
+    node = body.nodes[name]
+    keys, slices = _entries(body, name)
+    for position, assign in _assignments(body, name):
+      target = body.data_edges(assign)[0].source
+      variables.append(SavedVariable(
+          node=handed_in.get(target, target), key=keys[position],
+          slice=slices[position],
+          dtype=node.attr['dtypes'].list.type[position],
+          is_resource=body.nodes[assign].op == 'AssignVariableOp'))
+  return variables
+
+
+def write_saver(meta_graph, variables: list[SavedVariable]) -> None:
+  """Adds nodes that save and restore `variables` and names them in `saver_def`.
+
+  The nodes of the former saver must be gone, but for its filename tensor.
+  """
+  saver = meta_graph.saver_def
+  if not variables:
+    meta_graph.ClearField('saver_def')
+    return
+  graph_def = meta_graph.graph_def
+  scope = _free_scope(graph_def)
+
+  def add(name, op, inputs):
+    return graph_def.node.add(name=f'{scope}/{name}', op=op, input=inputs)
+
+  filename = saver.filename_tensor_name.removesuffix(':0')
+  names = add('tensor_names', 'Const', [])
+  _set_strings(names, [v.key for v in variables])
+  slices = add('shape_and_slices', 'Const', [])
+  _set_strings(slices, [v.slice for v in variables])
+  entries = [filename, names.name, slices.name]
+
+  save = add('SaveV2', 'SaveV2', entries)
+  for i, variable in enumerate(variables):
+    if variable.is_resource:
+      read = add(f'Read_{i}', 'ReadVariableOp', [variable.node])
+      read.attr['dtype'].type = variable.dtype
+      save.input.append(read.name)
+    else:
+      save.input.append(variable.node)
+  save.attr['dtypes'].list.type.extend(v.dtype for v in variables)
+  saved = add('saved', 'Identity', [filename, f'^{save.name}'])
+  saved.attr['T'].type = _DT_STRING
+
+  restore = add('RestoreV2', 'RestoreV2', entries)
+  restore.attr['dtypes'].list.type.extend(v.dtype for v in variables)
+  restored = add('restored', 'NoOp', [])
+  for i, variable in enumerate(variables):
+    value = f'{restore.name}:{i}' if i else restore.name
+    op, dtype = (('AssignVariableOp', 'dtype') if variable.is_resource
+                 else ('Assign', 'T'))
+    assign = add(f'Assign_{i}', op, [variable.node, value])
+    assign.attr[dtype].type = variable.dtype
+    restored.input.append(f'^{assign.name}')
+
+  saver.save_tensor_name = f'{saved.name}:0'
+  saver.restore_op_name = restored.name
+  saver.sharded = False
+
+
+_DT_STRING = 7  # of tensorflow.DataType
+
+
+def _free_scope(graph_def) -> str:
+  taken = {node.name.partition('/')[0] for node in graph_def.node}
+  return next(scope for scope in ('saver', *map('saver_{}'.format, range(len(taken))))
+              if scope not in taken)
+
+
+def _set_strings(const, values: list[str]) -> None:
+  const.attr['dtype'].type = _DT_STRING
+  tensor = const.attr['value'].tensor
+  tensor.dtype = _DT_STRING
+  tensor.tensor_shape.dim.add(size=len(values))
+  tensor.string_val.extend(value.encode() for value in values)
+
+
+def _restore_body(restore_op: str, bodies) -> tuple[Body, dict[str, str]]:
+  """The body with the RestoreV2 nodes, and the variables handed in to it."""
+  main = bodies[MAIN_GRAPH]
+  call = call_of(main.nodes[restore_op])
+  if call is None:
+    return main, {}
+  function = bodies[call.callees[0]]
+  edges = main.data_edges(restore_op)
+  return function, {
+      name: edges[i].source for name, i in function.arguments.items()}
+
+
+def _restores_behind(body: Body, restore_op: str | None) -> list[str]:
+  """RestoreV2 nodes of a restore function, or behind a node of the main graph."""
+  if restore_op is None:
+    return [name for name, node in body.nodes.items() if node.op == 'RestoreV2']
+  seen, stack, found = set(), [restore_op], []
+  while stack:
+    name = stack.pop()
+    if name in seen:
+      continue
+    seen.add(name)
+    if body.nodes[name].op in _OLD_RESTORES:
+      raise UserError(
+          'The SavedModel has a checkpoint of the old format V1; load and save it'
+          ' with a current TensorFlow first.')
+    if body.nodes[name].op == 'RestoreV2':
+      found.append(name)
+    stack.extend(edge.source for edge in body.edges(name))
+  return sorted(found)
+
+
+def _assignments(body: Body, restore: str) -> list[tuple[int, str]]:
+  """(output of the RestoreV2 node, the assignment that takes it)."""
+  found = []
+  pending = [((restore, i), i) for i in
+             range(len(body.nodes[restore].attr['dtypes'].list.type))]
+  takers: dict[tuple[str, int], list[str]] = {}
+  for name in body.nodes:
+    for edge in body.data_edges(name):
+      takers.setdefault((edge.source, edge.index), []).append(name)
+  while pending:
+    tensor, position = pending.pop()
+    for name in takers.get(tensor, ()):
+      op = body.nodes[name].op
+      if op in _ASSIGNMENTS:
+        found.append((position, name))
+      elif op in _HANDED_ON:
+        pending.append(((name, 0), position))
+      else:
+        raise UserError(
+            f'The SavedModel restores more than variables from its checkpoint:'
+            f' node {name!r} ({op}) takes an entry of it. Removing outputs is'
+            ' supported for models whose checkpoint holds variables only.')
+  return sorted(found)
+
+
+def _entries(body: Body, restore: str) -> tuple[list[str], list[str]]:
+  """The names and the slices of what a RestoreV2 node reads."""
+  edges = body.data_edges(restore)
+  if len(edges) != 3:
+    raise UserError(f'The SavedModel is damaged: node {restore!r} does not tell'
+                    ' what it restores.')
+  keys, slices = (_strings(body, edge) for edge in edges[1:])
+  count = len(body.nodes[restore].attr['dtypes'].list.type)
+  if len(keys) < count or len(slices) < count:
+    raise UserError(f'The SavedModel is damaged: node {restore!r} restores'
+                    f' {count} entries and names {min(len(keys), len(slices))}.')
+  return keys, slices
+
+
+def _strings(body: Body, edge: Edge) -> list[str]:
+  """The values of a string Const; a last value stands for all that follow it."""
+  if edge.source not in body.nodes:
+    return []
+  tensor = body.nodes[edge.source].attr['value'].tensor
+  values = [value.decode(errors='replace') for value in tensor.string_val]
+  size = tensor.tensor_shape.dim[0].size if tensor.tensor_shape.dim else 1
+  return values + values[-1:] * (size - len(values))

@@ -1,0 +1,112 @@
+"""Copies chosen entries of a checkpoint, without holding it in memory.
+
+TensorFlow's own ops read and write the files, a few hundred MB at a time; what
+does not fit into one portion becomes a further shard of the same checkpoint.
+"""
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+
+from exporter.errors import UserError
+
+# The memory that a copy takes, and the size of a shard, both about. One shard
+# holds most detection models whole, which keeps the file names that people know.
+_PORTION_BYTES = 512 << 20
+
+# Where TensorFlow keeps the map from objects to entries.
+_OBJECT_GRAPH_KEY = '_CHECKPOINTABLE_OBJECT_GRAPH'
+
+
+def copy_entries(source: str, target: str, entries: Mapping[str, str],
+                 object_graph: bytes | None = None,
+                 portion_bytes: int = _PORTION_BYTES) -> None:
+  """Writes the checkpoint `target` with some entries of `source`.
+
+  Args:
+    source: path prefix of a checkpoint, such as `.../variables/variables`.
+    target: path prefix of the new one; its folder exists.
+    entries: key in `source` by key in `target`.
+    object_graph: a serialized TrackableObjectGraph that fits `target`.
+    portion_bytes: about how much to read before it is written out.
+
+  Raises:
+    UserError: `source` is missing, damaged, or lacks one of the keys.
+  """
+  import tensorflow as tf
+  sizes, dtypes = _describe(source, entries.values())
+  parts = []
+  for keys in _portions(entries, sizes, portion_bytes):
+    prefix = f'{target}_part_{len(parts):05d}'
+    # The object graph goes with the first, so that a small model has one shard.
+    further = {_OBJECT_GRAPH_KEY: object_graph} if object_graph and not parts else {}
+    _copy_portion(source, prefix, {key: entries[key] for key in keys}, dtypes,
+                  further)
+    parts.append(prefix)
+  tf.raw_ops.MergeV2Checkpoints(checkpoint_prefixes=parts,
+                                destination_prefix=target, delete_old_dirs=False)
+
+
+def entry_sizes(source: str, keys: Collection[str] | None = None) -> dict[str, int]:
+  """Bytes of the value of each variable in a checkpoint.
+
+  Args:
+    source: path prefix of the checkpoint.
+    keys: the entries that are asked for; None for all variables in it, and none
+      where it does not exist.
+
+  Raises:
+    UserError: its files are damaged, or it lacks one of `keys`.
+  """
+  import tensorflow as tf
+  if not keys and not tf.io.gfile.exists(source + '.index'):
+    return {}
+  return _describe(source, keys)[0]
+
+
+def _describe(source: str, keys: Collection[str] | None):
+  """Bytes and dtypes of entries."""
+  import tensorflow as tf
+  try:
+    reader = tf.train.load_checkpoint(source)
+  except (tf.errors.OpError, ValueError, RuntimeError) as e:
+    raise UserError(f'The variables {source} cannot be read: {e}.') from e
+  shapes = reader.get_variable_to_shape_map()
+  dtypes = reader.get_variable_to_dtype_map()
+  if keys is None:
+    keys = [key for key in shapes if key != _OBJECT_GRAPH_KEY]
+  for key in keys:
+    if key not in shapes:
+      raise UserError(
+          f'The variables {source} have no entry {key!r}, which the graph reads.')
+  return ({key: dtypes[key].size * math.prod(shapes[key]) for key in keys},
+          dtypes)
+
+
+def _portions(entries, sizes, portion_bytes) -> Iterator[list[str]]:
+  portion, size = [], 0
+  for key, old_key in entries.items():
+    if portion and size + sizes[old_key] > portion_bytes:
+      yield portion
+      portion, size = [], 0
+    portion.append(key)
+    size += sizes[old_key]
+  yield portion
+
+
+def _copy_portion(source: str, target: str, entries: Mapping[str, str], dtypes,
+                  further: Mapping[str, bytes]) -> None:
+  """Copies entries, and adds `further` ones; its memory is free when it ends."""
+  import tensorflow as tf
+  slices = [''] * (len(entries) + len(further))
+  with tf.device('CPU'):
+    try:
+      values = tf.raw_ops.RestoreV2(
+          prefix=source, tensor_names=list(entries.values()),
+          shape_and_slices=slices[:len(entries)],
+          dtypes=[dtypes[key] for key in entries.values()]) if entries else []
+    except tf.errors.OpError as e:
+      raise UserError(
+          f'The variables {source} cannot be read: {e.message}.') from e
+    tf.raw_ops.SaveV2(prefix=target, tensor_names=[*entries, *further],
+                      shape_and_slices=slices,
+                      tensors=[*values, *further.values()])

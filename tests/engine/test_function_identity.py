@@ -1,0 +1,84 @@
+"""Which functions compute the same."""
+
+from exporter.function_identity import Application, FunctionDigests, unwrap
+from exporter.graph_bodies import bodies_of
+from exporter.op_effects import OpEffects
+from small_graphs import function, graph_def
+
+_STATEFUL = frozenset({'AssignVariableOp', 'ReadVariableOp', 'Assert',
+                       'RandomUniform'})
+
+
+def _same(one, other, results=(0,), labels=('input x', 'object 7'), rest=()):
+  bodies = bodies_of(graph_def((), one, other, *rest))
+  digests = FunctionDigests(bodies, OpEffects(bodies, _STATEFUL))
+  return (digests.of(Application(one[0], labels, results))
+          == digests.of(Application(other[0], labels, results)))
+
+
+def test_names_and_the_order_of_nodes_do_not_matter():
+  assert _same(
+      function('f', 'a v', {'p': 'n:z:0'}, ['m = Exp(a)', 'n = Add(m:y:0, v)']),
+      function('g', 'x w', {'q': 'k:z:0'}, ['k = Add(l:y:0, w)', 'l = Exp(x)']))
+
+
+def test_what_arguments_stand_for_matters():
+  assert not _same(
+      function('f', 'a v', {'p': 'n:z:0'}, ['n = Sub(a, v)']),
+      function('g', 'a v', {'p': 'n:z:0'}, ['n = Sub(v, a)']))
+
+
+def test_outputs_of_one_op_differ():
+  assert not _same(
+      function('f', 'a v', {'p': 't:values:0'}, ['t = TopKV2(a)']),
+      function('g', 'a v', {'p': 't:indices:0'}, ['t = TopKV2(a)']))
+
+
+def test_draws_of_random_numbers_differ():
+  nodes = ['r = RandomUniform(a)', 's = RandomUniform(a)']
+  one = function('f', 'a v', {'p': 'r:output:0', 'q': 's:output:0'}, nodes)
+  other = function('g', 'a v', {'p': 'r:output:0', 'q': 'r:output:0'}, nodes)
+  assert not _same(one, other, (0, 1))
+  assert _same(one, (('h',) + one[1:]), (0, 1))
+
+
+def test_reading_before_writing_differs_from_after():
+  assert not _same(
+      function('f', 'a v', {'p': 'r:value:0'},
+               ['r = ReadVariableOp(v)', 'w = AssignVariableOp(v, a, ^r)']),
+      function('g', 'a v', {'p': 'r:value:0'},
+               ['w = AssignVariableOp(v, a)', 'r = ReadVariableOp(v, ^w)']))
+
+
+def test_effects_that_no_result_needs_matter():
+  assert not _same(function('f', 'a v', {'p': 'a'}, ['w = AssignVariableOp(v, a)']),
+                   function('g', 'a v', {'p': 'a'}, []))
+
+
+def test_functions_inside_are_compared_by_what_they_do():
+  rest = (function('one', 'b', {'p': 'e:y:0'}, ['e = Exp(b)']),
+          function('two', 'c', {'q': 'f:y:0'}, ['f = Exp(c)']),
+          function('three', 'c', {'q': 'f:y:0'}, ['f = Sin(c)']))
+  calls = [function(name, 'a v', {'p': 'c:output:0'},
+                    [f'c = PartitionedCall[f={inner}](a)'])
+           for name, inner in (('f', 'one'), ('g', 'two'), ('h', 'three'))]
+  assert _same(calls[0], calls[1], rest=rest)
+  assert not _same(calls[0], calls[2], rest=rest)
+
+
+def test_loops_of_tf1_are_the_same_only_as_themselves():
+  nodes = ['m = Merge(a, n:output:0)', 'n = NextIteration(m:output:0)']
+  one = function('f', 'a v', {'p': 'm:output:0'}, nodes)
+  assert not _same(one, (('g',) + one[1:]))
+  assert _same(one, one)
+
+
+def test_unwrap_finds_the_function_that_does_the_work():
+  bodies = bodies_of(graph_def(
+      (),
+      function('outer', 'a v', {'p': 'i:output:0', 'q': 'c:output:0'},
+               ['c = PartitionedCall[f=inner](v, a)', 'i = Identity(c:output:1, ^n)',
+                'n = NoOp(^c)']),
+      function('inner', 'w b', {'r': 'b', 's': 'e:y:0'}, ['e = Exp(b)'])))
+  assert unwrap(Application('outer', ('input a', 'object 3'), (0, 1)), bodies) == (
+      Application('inner', ('object 3', 'input a'), (1, 0)))
