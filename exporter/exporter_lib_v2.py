@@ -1,0 +1,559 @@
+"""Exports a detection model with only the outputs that were asked for.
+
+Stands in for `object_detection.exporter_lib_v2`: the same names, the same calls,
+and without an output selection the same export. What is new is one keyword:
+
+    from exporter import exporter_lib_v2
+    from exporter.output_keys import OutputSelection
+
+    exporter_lib_v2.export_inference_graph(
+        'image_tensor', pipeline_config, 'training/', 'exported/',
+        output_selection=OutputSelection.parse('detection_*,num_detections'))
+
+With a selection, `DetectionInferenceModule._select_outputs` drops outputs while
+the model is traced, and the SavedModel is written without anything that only
+they needed. `compact_options` makes those that stay smaller, in the same place.
+"""
+
+import os
+import sys
+
+if not __package__:  # Imported or run by its path: `exporter` lies one folder up.
+  sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+# pylint: disable=g-import-not-at-top,g-bad-import-order
+from exporter import object_detection_env
+
+object_detection_env.prepare()
+
+import contextlib
+import inspect
+
+from absl import logging
+import tensorflow as tf
+
+from exporter import atomic_directory
+from exporter import compact_outputs
+from exporter import lean_saved_model
+from exporter import saved_model_check
+from exporter import tracing
+from exporter.compact_options import CompactOptions
+from exporter.errors import UserError, did_you_mean
+from exporter.output_keys import OutputSelection
+from exporter.output_sizes import OutputSize, output_sizes
+from exporter.sample_inputs import sample_inputs
+from exporter.side_inputs import parse_side_inputs
+from exporter.stages import Stages
+from object_detection.builders import model_builder
+from object_detection.core import standard_fields as fields
+from object_detection.data_decoders import tf_example_decoder
+from object_detection.utils import config_util
+
+# Replace the builder here to export a model that no pipeline config describes.
+INPUT_BUILDER_UTIL_MAP = {'model_build': model_builder.build}
+
+# Models count classes from 0; label maps count from 1, as 0 is the background.
+_LABEL_ID_OFFSET = 1
+
+_CHECKPOINT = 'checkpoint'
+_SAVED_MODEL = 'saved_model'
+_PIPELINE_CONFIG = 'pipeline.config'
+
+
+def _decode_image(encoded_image_string_tensor):
+  """uint8 [height, width, 3] image of a PNG, JPEG or BMP string."""
+  image = tf.io.decode_image(encoded_image_string_tensor, channels=3)
+  image.set_shape([None, None, 3])
+  return image
+
+
+def _decode_tf_example(tf_example_string_tensor):
+  """uint8 [height, width, 3] image of a serialized tf.Example."""
+  decoder = tf_example_decoder.TfExampleDecoder()
+  return decoder.decode(tf_example_string_tensor)[fields.InputDataFields.image]
+
+
+def _combine_side_inputs(side_input_shapes='',
+                         side_input_types='',
+                         side_input_names=''):
+  """(shape, dtype, name) of each side input, from the three flags' texts."""
+  side_inputs = parse_side_inputs(
+      side_input_shapes, side_input_types, side_input_names)
+  return [(s.shape, tf.as_dtype(s.dtype), s.name) for s in side_inputs]
+
+
+def get_true_shapes(input_tensor):
+  """int32 [batch, 3] shapes of the images in a [batch, h, w, c] tensor."""
+  shape = tf.shape(input_tensor)
+  return tf.repeat(shape[tf.newaxis, 1:], shape[0], axis=0)
+
+
+class DetectionInferenceModule(tf.Module):
+  """What an export's signature runs; subclasses say what its input is."""
+
+  def __init__(self, detection_model, use_side_inputs=False,
+               zipped_side_inputs=None, output_selection=None,
+               compact_options=None):
+    """Holds the model.
+
+    Args:
+      detection_model: a `core.model.DetectionModel`.
+      use_side_inputs: whether the model takes more than an image.
+      zipped_side_inputs: (shape, dtype, name) of each side input.
+      output_selection: an `OutputSelection`; None keeps every output.
+      compact_options: `CompactOptions`; None leaves outputs as they are.
+    """
+    super().__init__()
+    self._model = detection_model
+    self._output_selection = output_selection
+    self._compact_options = compact_options
+
+  def _get_side_input_signature(self, zipped_side_inputs):
+    return [tf.TensorSpec(shape=shape, dtype=dtype, name=name)
+            for shape, dtype, name in zipped_side_inputs]
+
+  def _get_side_names_from_zip(self, zipped_side_inputs):
+    return [name for _, _, name in zipped_side_inputs]
+
+  def _preprocess_input(self, batch_input, decode_fn):
+    """Decodes and resizes each image on its own, as their sizes may differ.
+
+    Args:
+      batch_input: tensor whose first dimension is the batch.
+      decode_fn: from one entry of it to an image [height, width, 3].
+
+    Returns:
+      float32 [batch, height, width, 3] images of the size the model wants, and
+      int32 [batch, 3] shapes of the part of each that is not padding.
+    """
+    def prepare(entry):
+      image = tf.cast(decode_fn(entry), tf.float32)
+      images, true_shapes = self._model.preprocess(tf.expand_dims(image, 0))
+      return images[0], true_shapes[0]
+
+    prepared = tf.map_fn(prepare, batch_input, parallel_iterations=32,
+                         fn_output_signature=(tf.float32, tf.int32))
+    return tf.nest.map_structure(tf.stop_gradient, prepared)
+
+  def _run_inference_on_images(self, images, true_shapes, **kwargs):
+    """Detects on preprocessed images.
+
+    Args:
+      images: float32 [batch, height, width, 3].
+      true_shapes: int32 [batch, 3].
+      **kwargs: side inputs, for the model's `predict`.
+
+    Returns:
+      The selected outputs by key, float32 unless compact options say otherwise.
+    """
+    predictions = self._model.predict(images, true_shapes, **kwargs)
+    detections = self._model.postprocess(predictions, true_shapes)
+    return self._select_outputs(detections)
+
+  def _select_outputs(self, detections):
+    """Drops what was not asked for; makes the rest as clients expect it."""
+    classes = fields.DetectionResultFields.detection_classes
+    # Before anything is dropped, so that the offset never depends on the choice.
+    detections[classes] = (
+        tf.cast(detections[classes], tf.float32) + _LABEL_ID_OFFSET)
+    if self._output_selection is None:
+      kept = list(detections)
+    else:
+      kept = self._output_selection.select(detections)
+    if self._compact_options is not None:
+      return compact_outputs.compact(
+          detections, kept, self._compact_options, self._model.num_classes)
+    return {key: tf.cast(detections[key], tf.float32) for key in kept}
+
+
+class DetectionFromImageModule(DetectionInferenceModule):
+  """Takes one uint8 [1, height, width, 3] image, and side inputs if any."""
+
+  def __init__(self, detection_model, use_side_inputs=False,
+               zipped_side_inputs=None, output_selection=None,
+               compact_options=None):
+    """As `DetectionInferenceModule`; the only one to take side inputs."""
+    super().__init__(detection_model, use_side_inputs, zipped_side_inputs,
+                     output_selection, compact_options)
+    zipped_side_inputs = zipped_side_inputs or []
+    self._side_input_names = self._get_side_names_from_zip(zipped_side_inputs)
+    signature = [tf.TensorSpec([1, None, None, 3], tf.uint8, 'input_tensor')]
+    if use_side_inputs:
+      signature += self._get_side_input_signature(zipped_side_inputs)
+
+    def call_func(input_tensor, *side_inputs):
+      images, true_shapes = self._preprocess_input(input_tensor, lambda x: x)
+      return self._run_inference_on_images(
+          images, true_shapes, **dict(zip(self._side_input_names, side_inputs)))
+
+    # On the instance, as the signature depends on the side inputs.
+    self.__call__ = tf.function(call_func, input_signature=signature)
+
+
+class DetectionFromFloatImageModule(DetectionInferenceModule):
+  """Takes float32 [batch, height, width, 3] images."""
+
+  @tf.function(input_signature=[
+      tf.TensorSpec([None, None, None, 3], tf.float32, 'input_tensor')])
+  def __call__(self, input_tensor):
+    return self._run_inference_on_images(
+        *self._preprocess_input(input_tensor, lambda x: x))
+
+
+class DetectionFromEncodedImageModule(DetectionInferenceModule):
+  """Takes a string [batch] of encoded images of one size."""
+
+  @tf.function(input_signature=[
+      tf.TensorSpec([None], tf.string, 'input_tensor')])
+  def __call__(self, input_tensor):
+    return self._run_inference_on_images(
+        *self._preprocess_input(input_tensor, _decode_image))
+
+
+class DetectionFromTFExampleModule(DetectionInferenceModule):
+  """Takes a string [batch] of serialized tf.Examples."""
+
+  @tf.function(input_signature=[
+      tf.TensorSpec([None], tf.string, 'input_tensor')])
+  def __call__(self, input_tensor):
+    return self._run_inference_on_images(
+        *self._preprocess_input(input_tensor, _decode_tf_example))
+
+
+class DetectionFromImageAndBoxModule(DetectionInferenceModule):
+  """Takes an image and boxes; gives a mask for each of the boxes.
+
+  The model must have `predict_masks_from_boxes(prediction_dict,
+  true_image_shapes, provided_boxes)`, as DeepMAC has.
+  """
+
+  def __init__(self, detection_model, use_side_inputs=False,
+               zipped_side_inputs=None, output_selection=None,
+               compact_options=None):
+    """As `DetectionInferenceModule`.
+
+    Raises:
+      UserError: the model cannot predict masks for given boxes, or the compact
+        options would cut them.
+    """
+    if compact_options is not None:
+      compact_options.check_input_type('image_and_boxes_tensor')
+    if not hasattr(detection_model, 'predict_masks_from_boxes'):
+      raise UserError(
+          f'The model {type(detection_model).__name__} has no'
+          ' predict_masks_from_boxes, which input type image_and_boxes_tensor'
+          ' needs; DeepMAC has it.')
+    super().__init__(detection_model, use_side_inputs, zipped_side_inputs,
+                     output_selection, compact_options)
+
+  def _run_segmentation_on_images(self, image, boxes, **kwargs):
+    """Predicts masks for given boxes.
+
+    Args:
+      image: uint8 [1, height, width, 3].
+      boxes: float32 [1, boxes, 4], normalized.
+      **kwargs: for the model's `predict`.
+
+    Returns:
+      The selected outputs by key, float32 unless compact options say otherwise.
+    """
+    images, true_shapes = self._model.preprocess(tf.cast(image, tf.float32))
+    predictions = self._model.predict(images, true_shapes, **kwargs)
+    return self._select_outputs(self._model.predict_masks_from_boxes(
+        predictions, true_shapes, boxes))
+
+  @tf.function(input_signature=[
+      tf.TensorSpec([1, None, None, 3], tf.uint8, 'input_tensor'),
+      tf.TensorSpec([1, None, 4], tf.float32, 'boxes')])
+  def __call__(self, input_tensor, boxes):
+    return self._run_segmentation_on_images(input_tensor, boxes)
+
+
+DETECTION_MODULE_MAP = {
+    'image_tensor': DetectionFromImageModule,
+    'encoded_image_string_tensor': DetectionFromEncodedImageModule,
+    'tf_example': DetectionFromTFExampleModule,
+    'float_image_tensor': DetectionFromFloatImageModule,
+    'image_and_boxes_tensor': DetectionFromImageAndBoxModule,
+}
+
+
+def export_inference_graph(input_type,
+                           pipeline_config,
+                           trained_checkpoint_dir,
+                           output_directory,
+                           use_side_inputs=False,
+                           side_input_shapes='',
+                           side_input_types='',
+                           side_input_names='',
+                           *,
+                           output_selection: OutputSelection | None = None,
+                           compact_options: CompactOptions | None = None,
+                           verify: bool = False):
+  """Exports a trained model: `saved_model/`, `checkpoint/`, `pipeline.config`.
+
+  The folder appears complete or not at all; an older export in its place stays
+  until then, and files in it that are no part of an export stay for good.
+
+  Args:
+    input_type: a key of `DETECTION_MODULE_MAP`.
+    pipeline_config: a `pipeline_pb2.TrainEvalPipelineConfig`.
+    trained_checkpoint_dir: folder of the checkpoint, as training leaves it.
+    output_directory: folder of the export; made if it is missing.
+    use_side_inputs: whether the model takes side inputs; `image_tensor` only.
+    side_input_shapes: see `side_inputs.parse_side_inputs`, as the next two.
+    side_input_types: the same.
+    side_input_names: the same.
+    output_selection: which outputs stay. None: all, in upstream's own layout
+      with the Keras layers; otherwise the SavedModel is lean.
+    compact_options: how outputs are made smaller; without a selection, all of
+      them in a lean SavedModel. None leaves them as they are.
+    verify: whether to compare the export's outputs on an image, bit for bit,
+      with those of the model it was made from.
+
+  Raises:
+    UserError: an argument, the checkpoint or the selection does not fit.
+  """
+  if compact_options is not None:
+    compact_options.check_input_type(input_type)
+    output_selection = output_selection or OutputSelection()
+  stages = Stages()
+  side_inputs = _side_inputs_for(input_type, use_side_inputs, side_input_shapes,
+                                 side_input_types, side_input_names)
+  checkpoint_path = find_checkpoint(trained_checkpoint_dir)
+  atomic_directory.check_writable(output_directory,
+                                  folders=(_CHECKPOINT, _SAVED_MODEL))
+  with atomic_directory.new_directory(
+      output_directory,
+      owned=(_CHECKPOINT, _SAVED_MODEL, _PIPELINE_CONFIG)) as directory:
+    module, concrete_function, checkpoint = _restored_and_traced(
+        input_type, pipeline_config, checkpoint_path, side_inputs,
+        output_selection, compact_options, stages)
+    with stages('checkpoint'), _disk_may_be_full(output_directory):
+      tf.train.CheckpointManager(
+          checkpoint, os.path.join(directory, _CHECKPOINT),
+          max_to_keep=1).save(checkpoint_number=0)
+    saved_model_dir = os.path.join(directory, _SAVED_MODEL)
+    with stages('save'), _disk_may_be_full(output_directory):
+      if output_selection is None:
+        tf.saved_model.save(module, saved_model_dir, signatures=concrete_function)
+      else:
+        lean_saved_model.save_lean(concrete_function, saved_model_dir)
+      config_util.save_pipeline_config(pipeline_config, directory)
+    if output_selection is not None:
+      with stages('check'):
+        saved_model_check.check_signatures(
+            saved_model_dir,
+            {'serving_default': saved_model_check.signature_of(concrete_function)})
+    if verify:
+      with stages('verify'):
+        saved_model_check.compare_outputs(
+            saved_model_dir, concrete_function,
+            sample_inputs(input_type, concrete_function))
+
+
+def find_checkpoint(trained_checkpoint_dir: str) -> str:
+  """Path prefix of the latest checkpoint in a folder.
+
+  Raises:
+    UserError: there is none, or its files are missing or unreadable.
+  """
+  if not tf.io.gfile.isdir(trained_checkpoint_dir):
+    raise UserError(
+        f'The checkpoint directory {trained_checkpoint_dir} does not exist or is'
+        ' not a folder.')
+  path = tf.train.latest_checkpoint(trained_checkpoint_dir)
+  if path is None:
+    found = [os.path.basename(name).removesuffix('.index') for name in
+             tf.io.gfile.glob(os.path.join(trained_checkpoint_dir, '*.index'))]
+    hint = (f" It holds {', '.join(sorted(found))}, but no file named"
+            " 'checkpoint' that says which is the latest and has all its files."
+            if found else '')
+    raise UserError(
+        f'There is no checkpoint in {trained_checkpoint_dir}.{hint}')
+  try:
+    tf.train.load_checkpoint(path)
+  except (tf.errors.OpError, ValueError, RuntimeError) as e:
+    raise UserError(f'The checkpoint {path} cannot be read: {e}.') from e
+  return path
+
+
+def _side_inputs_for(input_type, use_side_inputs, shapes, types, names):
+  if input_type not in DETECTION_MODULE_MAP:
+    raise UserError(
+        f'The input type {input_type!r} is unknown'
+        f'{did_you_mean(input_type, DETECTION_MODULE_MAP) or "."} Accepted are'
+        f' {", ".join(DETECTION_MODULE_MAP)}.')
+  if not use_side_inputs:
+    return []
+  if input_type != 'image_tensor':
+    raise UserError(
+        f'Side inputs need the input type image_tensor; it is {input_type!r}.')
+  return _combine_side_inputs(shapes, types, names)
+
+
+def _restored_and_traced(input_type, pipeline_config, checkpoint_path, side_inputs,
+                         output_selection, compact_options, stages):
+  """The module, its concrete function, and a Checkpoint of the whole model.
+
+  Every variable of the model is proven to come from `checkpoint_path`.
+  """
+  def attempt(trace):
+    with stages('build'):
+      model = build_model(pipeline_config)
+    checkpoint = tf.train.Checkpoint(model=model)
+    with stages('restore'), _checkpoint_must_fit(checkpoint_path):
+      status = checkpoint.restore(checkpoint_path).expect_partial()
+    module = make_module(
+        input_type, model, side_inputs, output_selection, compact_options)
+    with stages('trace'), _checkpoint_must_fit(checkpoint_path):
+      concrete_function = trace(module.__call__)
+      status.assert_existing_objects_matched()
+      _assert_declared_shapes(concrete_function.graph.variables)
+    return module, concrete_function, checkpoint
+
+  if output_selection is None:
+    return attempt(tracing.trace)
+  return _without_autograph_if_possible(attempt)
+
+
+def _without_autograph_if_possible(attempt):
+  """Calls `attempt` with the quick way to trace, or else with upstream's."""
+  try:
+    return attempt(tracing.trace_once)
+  except UserError:
+    raise
+  except Exception as e:  # Whatever a model does that only AutoGraph can trace.
+    logging.info('The model cannot be traced without AutoGraph (%s: %s); tracing'
+                 ' it again with AutoGraph.', type(e).__name__, e)
+    return attempt(tracing.trace)
+
+
+def build_model(pipeline_config):
+  """The detection model of a pipeline config, in inference mode.
+
+  Raises:
+    UserError: the config describes no model that can be built.
+  """
+  try:
+    return INPUT_BUILDER_UTIL_MAP['model_build'](
+        pipeline_config.model, is_training=False)
+  except (ValueError, KeyError, RuntimeError, tf.errors.OpError) as e:
+    raise UserError(
+        'The model that the pipeline config describes cannot be built:'
+        f' {str(e).strip()}') from e
+
+
+def make_module(input_type, model, side_inputs, output_selection,
+                compact_options=None):
+  """The `DETECTION_MODULE_MAP` module for an input type."""
+  _check_side_input_names(model, [name for _, _, name in side_inputs])
+  # What is None is not passed: modules that users have added may take only what
+  # upstream passes.
+  options = {'output_selection': output_selection,
+             'compact_options': compact_options}
+  return DETECTION_MODULE_MAP[input_type](
+      model, bool(side_inputs), side_inputs,
+      **{name: value for name, value in options.items() if value is not None})
+
+
+def _check_side_input_names(model, names):
+  parameters = inspect.signature(model.predict).parameters
+  if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+    return
+  for name in names:
+    if name not in parameters:
+      raise UserError(
+          f'The model {type(model).__name__} takes no side input {name!r}'
+          f'{did_you_mean(name, parameters) or "."}')
+
+
+@contextlib.contextmanager
+def _disk_may_be_full(output_directory):
+  """Turns what TensorFlow says of a full disk into one sentence."""
+  try:
+    yield
+  except tf.errors.ResourceExhaustedError as e:
+    raise UserError(f'The output directory {output_directory} cannot be written:'
+                    f' {e.message}.') from e
+
+
+@contextlib.contextmanager
+def _checkpoint_must_fit(checkpoint_path):
+  """Turns what TensorFlow says of an unfitting checkpoint into one sentence."""
+  try:
+    yield
+  except AssertionError as e:
+    raise UserError(
+        f'The checkpoint {checkpoint_path} does not fit the model of the pipeline'
+        f' config: {_first_sentence(e)}.') from e
+  except ValueError as e:
+    if 'attempting to restore variable' not in str(e):
+      raise
+    raise UserError(
+        f'The checkpoint {checkpoint_path} does not fit the model of the pipeline'
+        f' config: {str(e).strip()}') from e
+  except (tf.errors.OpError, IndexError) as e:
+    # Of data that is cut short TensorFlow makes an IndexError.
+    if isinstance(e, IndexError) and 'bytes' not in str(e):
+      raise
+    reason = getattr(e, 'message', None) or e
+    raise UserError(
+        f'The checkpoint {checkpoint_path} cannot be read: {reason}.') from e
+
+
+def _assert_declared_shapes(variables):
+  """Raises AssertionError if a variable was restored in another shape.
+
+  A variable that is made after the restore takes the value of the checkpoint as
+  it is, and TensorFlow would notice only when it runs.
+  """
+  for variable in variables:
+    value = variable.read_value()
+    if not value.shape.is_compatible_with(variable.shape):
+      raise AssertionError(
+          f'{variable.name} has the shape {value.shape} in the checkpoint and'
+          f' {variable.shape} in the model')
+
+
+def _first_sentence(error: Exception) -> str:
+  return str(error).partition('. ')[0].strip().rstrip('.')
+
+
+def list_outputs(input_type,
+                 pipeline_config,
+                 use_side_inputs=False,
+                 side_input_shapes='',
+                 side_input_types='',
+                 side_input_names='') -> list[OutputSize]:
+  """What the model returns for one image; needs no checkpoint, writes nothing.
+
+  Args:
+    input_type: see `export_inference_graph`, as all of these.
+    pipeline_config: the same.
+    use_side_inputs: the same.
+    side_input_shapes: the same.
+    side_input_types: the same.
+    side_input_names: the same.
+
+  Returns:
+    The outputs, largest first.
+
+  Raises:
+    UserError: an argument does not fit.
+  """
+  stages = Stages()
+  side_inputs = _side_inputs_for(input_type, use_side_inputs, side_input_shapes,
+                                 side_input_types, side_input_names)
+
+  def attempt(trace):
+    with stages('build'):
+      module = make_module(
+          input_type, build_model(pipeline_config), side_inputs, None)
+    with stages('trace'):
+      return trace(module.__call__)
+
+  concrete_function = _without_autograph_if_possible(attempt)
+  return output_sizes(
+      concrete_function,
+      lambda: sample_inputs(input_type, concrete_function))

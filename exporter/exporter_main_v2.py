@@ -1,0 +1,193 @@
+r"""Exports a trained detection model with only the outputs that you want.
+
+Takes every flag of the Object Detection API's exporter_main_v2.py, and:
+
+  python -m exporter.exporter_main_v2 \
+      --pipeline_config_path=pipeline.config \
+      --trained_checkpoint_dir=training/ \
+      --output_directory=exported/ \
+      --output_keys='detection_*,num_detections' \
+      --exclude_output_keys=detection_multiclass_scores
+
+The outputs that stay can be made smaller too:
+
+  ... --min_score=0.3 --output_dtypes=detection_masks=uint8
+
+To see what there is to choose from, without a checkpoint and writing nothing:
+
+  python -m exporter.exporter_main_v2 \
+      --pipeline_config_path=pipeline.config --list_output_keys
+"""
+
+import os
+import sys
+
+if not __package__:  # Run by its path: `exporter` lies one folder up.
+  sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+# pylint: disable=g-import-not-at-top,g-bad-import-order
+from absl import flags
+
+from exporter import atomic_directory
+from exporter import command_line
+from exporter import compact_options
+from exporter import output_profile
+from exporter.errors import UserError, did_you_mean
+from exporter.side_inputs import parse_side_inputs
+
+# The keys of exporter_lib_v2.DETECTION_MODULE_MAP, which needs TensorFlow.
+_INPUT_TYPES = ('image_tensor', 'encoded_image_string_tensor', 'tf_example',
+                'float_image_tensor', 'image_and_boxes_tensor')
+
+_INPUT_TYPE = flags.DEFINE_string(
+    'input_type', 'image_tensor',
+    'What the exported model takes: `image_tensor`, `float_image_tensor`,'
+    ' `encoded_image_string_tensor`, `tf_example` or `image_and_boxes_tensor`.')
+_PIPELINE_CONFIG_PATH = flags.DEFINE_string(
+    'pipeline_config_path', None,
+    'File with a pipeline_pb2.TrainEvalPipelineConfig in text form.')
+_TRAINED_CHECKPOINT_DIR = flags.DEFINE_string(
+    'trained_checkpoint_dir', None,
+    'Folder of the trained checkpoint; the latest one in it is exported.')
+_OUTPUT_DIRECTORY = flags.DEFINE_string(
+    'output_directory', None,
+    'Folder of the export; appears complete or not at all.')
+_CONFIG_OVERRIDE = flags.DEFINE_string(
+    'config_override', '',
+    'Text of a pipeline_pb2.TrainEvalPipelineConfig that is merged over the one'
+    ' in pipeline_config_path.')
+_USE_SIDE_INPUTS = flags.DEFINE_boolean(
+    'use_side_inputs', False,
+    'Whether the model takes side inputs beside the image, as Context R-CNN'
+    ' does. For input type image_tensor.')
+_SIDE_INPUT_SHAPES = flags.DEFINE_string(
+    'side_input_shapes', '',
+    'Shapes of the side inputs, e.g. `1,2000,2057/1`: sizes separated by commas,'
+    ' -1 where unknown; `/` stands between shapes.')
+_SIDE_INPUT_TYPES = flags.DEFINE_string(
+    'side_input_types', '',
+    'Types of the side inputs, separated by commas: `float`, `integer`, `string`'
+    ' or names such as `tf.float32`.')
+_SIDE_INPUT_NAMES = flags.DEFINE_string(
+    'side_input_names', '',
+    'Names of the side inputs, separated by commas.')
+
+_OUTPUT_KEYS = flags.DEFINE_string(
+    'output_keys', None,
+    'Outputs that stay: keys or shell globs, separated by commas. Left out: all,'
+    ' as upstream. With this or one of the next two flags the SavedModel holds'
+    ' only what its outputs need.')
+_EXCLUDE_OUTPUT_KEYS = flags.DEFINE_string(
+    'exclude_output_keys', None,
+    'Outputs that go, from those that output_keys left: keys or shell globs.')
+_OUTPUT_CONFIG = flags.DEFINE_string(
+    'output_config', None,
+    'YAML profile, as in configs/outputs/, with the two lists and any of'
+    ' min_score, max_detections, mask_threshold and dtypes; the flags win.')
+_MIN_SCORE = flags.DEFINE_float(
+    'min_score', None,
+    'Detections with a lower score are cut off, in all detection_* outputs;'
+    ' num_detections counts the rest.')
+_MAX_DETECTIONS = flags.DEFINE_integer(
+    'max_detections', None,
+    'At most so many detections stay of each image: the first ones, which in'
+    ' upstream\'s models are those with the best scores.')
+_MASK_THRESHOLD = flags.DEFINE_float(
+    'mask_threshold', None,
+    'Makes detection_masks uint8 with 1 where the probability is at least this,'
+    ' and 0 elsewhere.')
+_OUTPUT_DTYPES = flags.DEFINE_string(
+    'output_dtypes', None,
+    'Dtypes other than float32, e.g. `detection_*=float16,detection_masks=uint8`:'
+    ' keys or globs with `float16`, `float32`, `int32` or `uint8`; of several that'
+    ' match, the last counts. For detection_masks uint8 is probability × 255,'
+    ' rounded. What a dtype cannot hold is refused.')
+_LIST_OUTPUT_KEYS = flags.DEFINE_boolean(
+    'list_output_keys', False,
+    'Print each output with dtype, shape and bytes for one image, and stop.'
+    ' Needs no checkpoint and no output directory.')
+_VERIFY = flags.DEFINE_boolean(
+    'verify', False,
+    'Run the export and the model it came from on an image and compare all'
+    ' outputs bit for bit; an export that differs is thrown away.')
+
+flags.mark_flag_as_required('pipeline_config_path')
+
+
+@flags.multi_flags_validator(
+    ['trained_checkpoint_dir', 'output_directory', 'list_output_keys'],
+    'Flags --trained_checkpoint_dir and --output_directory must have a value,'
+    ' except with --list_output_keys.')
+def _has_paths(values):
+  return values['list_output_keys'] or (
+      values['trained_checkpoint_dir'] is not None
+      and values['output_directory'] is not None)
+
+
+def main(argv):
+  try:
+    if len(argv) > 1:
+      raise UserError(f'The argument {argv[1]!r} is not a flag.')
+    _run()
+  except UserError as e:
+    print(f'exporter_main_v2: {e}', file=sys.stderr)
+    sys.exit(1)
+
+
+def _run():
+  # What can be wrong without TensorFlow is told before its import.
+  if _INPUT_TYPE.value not in _INPUT_TYPES:
+    raise UserError(
+        f'The input type {_INPUT_TYPE.value!r} is unknown'
+        f'{did_you_mean(_INPUT_TYPE.value, _INPUT_TYPES) or "."} Accepted are'
+        f' {", ".join(_INPUT_TYPES)}.')
+  profile = _profile()
+  if profile.compact:
+    profile.compact.check_input_type(_INPUT_TYPE.value)
+  side_inputs = (_USE_SIDE_INPUTS.value, _SIDE_INPUT_SHAPES.value,
+                 _SIDE_INPUT_TYPES.value, _SIDE_INPUT_NAMES.value)
+  if _USE_SIDE_INPUTS.value:
+    parse_side_inputs(*side_inputs[1:])
+  if not _LIST_OUTPUT_KEYS.value:
+    atomic_directory.check_writable(
+        _OUTPUT_DIRECTORY.value, folders=('checkpoint', 'saved_model'))
+
+  from exporter import exporter_lib_v2
+  from exporter import pipeline_config
+  config = pipeline_config.read(
+      _PIPELINE_CONFIG_PATH.value, _CONFIG_OVERRIDE.value)
+  if _LIST_OUTPUT_KEYS.value:
+    _list(exporter_lib_v2.list_outputs(_INPUT_TYPE.value, config, *side_inputs),
+          profile.selection)
+    return
+  exporter_lib_v2.export_inference_graph(
+      _INPUT_TYPE.value, config, _TRAINED_CHECKPOINT_DIR.value,
+      _OUTPUT_DIRECTORY.value, *side_inputs, output_selection=profile.selection,
+      compact_options=profile.compact, verify=_VERIFY.value)
+
+
+def _profile():
+  dtypes = _OUTPUT_DTYPES.value
+  options = compact_options.CompactOptions(
+      _MIN_SCORE.value, _MAX_DETECTIONS.value, _MASK_THRESHOLD.value,
+      () if dtypes is None else compact_options.parse_dtypes(dtypes))
+  path = _OUTPUT_CONFIG.value
+  profile = (output_profile.OutputProfile() if path is None
+             else output_profile.load(path))
+  return output_profile.with_flags(
+      profile, _OUTPUT_KEYS.value, _EXCLUDE_OUTPUT_KEYS.value, options)
+
+
+def _list(sizes, selection):
+  from exporter.output_sizes import print_output_sizes
+  kept = selection.select(s.key for s in sizes) if selection else None
+  print_output_sizes(sizes, kept)
+
+
+def run():
+  """Entry point of the console script."""
+  command_line.run(main)
+
+
+if __name__ == '__main__':
+  run()

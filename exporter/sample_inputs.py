@@ -1,0 +1,42 @@
+"""Makes one example of what an exported model takes, for checks and measuring."""
+
+import numpy as np
+import tensorflow as tf
+
+_HEIGHT, _WIDTH = 480, 640
+
+
+def sample_inputs(input_type: str, concrete_function) -> list[tf.Tensor]:
+  """One noise image of 640 × 480 in the form of `input_type`, and what goes along.
+
+  Args:
+    input_type: a key of `DETECTION_MODULE_MAP`.
+    concrete_function: of a detection module.
+
+  Returns:
+    A tensor for each argument. Side inputs are ones, boxes are normalized.
+  """
+  specs, _ = concrete_function.structured_input_signature
+  pixels = np.random.RandomState(0).randint(
+      256, size=(_HEIGHT, _WIDTH, 3), dtype=np.uint8)
+  return [_as_input(input_type, pixels, specs[0]), *map(_filler, specs[1:])]
+
+
+def _as_input(input_type: str, pixels: np.ndarray, spec: tf.TensorSpec):
+  if spec.dtype != tf.string:
+    return tf.cast(pixels[np.newaxis], spec.dtype)
+  encoded = tf.io.encode_png(pixels).numpy()
+  if input_type == 'tf_example':
+    feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded]))
+    encoded = tf.train.Example(features=tf.train.Features(
+        feature={'image/encoded': feature})).SerializeToString()
+  return tf.constant([encoded])
+
+
+def _filler(spec: tf.TensorSpec) -> tf.Tensor:
+  shape = [size or 2 for size in spec.shape.as_list()]
+  if spec.dtype == tf.string:
+    return tf.fill(shape, '')
+  if shape[-1:] == [4] and spec.dtype == tf.float32:  # [1, boxes, 4]
+    return tf.broadcast_to([0.1, 0.2, 0.7, 0.8], shape)
+  return tf.ones(shape, spec.dtype)

@@ -1,0 +1,118 @@
+"""Checks a SavedModel that was just written against what it was made from.
+
+A failure is a bug of this package, not a mistake of the user; the export is then
+thrown away rather than served.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+from tensorflow.python.framework import function_def_to_graph
+
+# dtype and static shape of each input or output; a shape is None if unknown.
+Specs = dict[str, tuple[tf.DType, list[int | None] | None]]
+
+
+class FailedCheck(RuntimeError):
+  """The SavedModel is not what it should be; nothing has been exported."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+  """What a signature takes and gives, by name."""
+  inputs: Specs
+  outputs: Specs
+
+
+def signature_of(concrete_function) -> Signature:
+  """The signature that a concrete function makes when it is saved."""
+  inputs, _ = concrete_function.structured_input_signature
+  return Signature(
+      {spec.name: _spec(spec) for spec in inputs},
+      {key: _spec(output) for key, output
+       in concrete_function.structured_outputs.items()})
+
+
+def check_signatures(saved_model_dir: str,
+                     expected: Mapping[str, Signature]) -> None:
+  """Loads the SavedModel and compares its signatures with the expected ones.
+
+  Raises:
+    FailedCheck: it does not load, or an input or output differs in name, dtype
+      or static shape.
+  """
+  try:
+    loaded = tf.saved_model.load(saved_model_dir).signatures
+  except Exception as e:
+    raise FailedCheck(f'The new SavedModel cannot be loaded: {e}') from e
+  found = {
+      name: Signature(
+          {key: _spec(spec) for key, spec
+           in function.structured_input_signature[1].items()},
+          {key: _spec(output) for key, output
+           in function.structured_outputs.items()})
+      for name, function in loaded.items()}
+  if found != expected:
+    raise FailedCheck(
+        f'The new SavedModel has the signatures {found} instead of {expected}.')
+
+
+def check_graph(meta_graph) -> None:
+  """Imports the graph and each function, without variables and their memory.
+
+  A model with ops of a library that is not loaded here cannot be checked so.
+
+  Raises:
+    FailedCheck: something refers to what is not there, or a tensor of a
+      signature has another dtype or shape than the signature says.
+  """
+  try:
+    with tf.Graph().as_default() as graph:
+      tf.graph_util.import_graph_def(meta_graph.graph_def, name='')
+      for function in meta_graph.graph_def.library.function:
+        function_def_to_graph.function_def_to_graph(
+            function, include_library_functions=True)
+    for signature in meta_graph.signature_def.values():
+      for info in (*signature.inputs.values(), *signature.outputs.values()):
+        if info.WhichOneof('encoding') == 'name' and ':' in info.name:
+          _check_tensor(graph.get_tensor_by_name(info.name), info)
+  except tf.errors.NotFoundError as e:
+    logging.warning('The new SavedModel has not been checked: %s', e.message)
+  except (ValueError, KeyError, TypeError, tf.errors.OpError) as e:
+    raise FailedCheck(f'The new SavedModel cannot be imported: {e}') from e
+
+
+def _check_tensor(tensor, info) -> None:
+  said = tf.TensorSpec(info.tensor_shape, info.dtype)
+  if tensor.dtype != said.dtype or not tensor.shape.is_compatible_with(said.shape):
+    raise FailedCheck(f'The signature of the new SavedModel says {said} of'
+                      f' {info.name}, which is {tensor}.')
+
+
+def _spec(tensor):
+  shape = tensor.shape
+  return (tf.as_dtype(tensor.dtype),
+          None if shape.rank is None else shape.as_list())
+
+
+def compare_outputs(saved_model_dir: str, concrete_function, inputs) -> None:
+  """Runs both on `inputs` and compares every output, bit for bit.
+
+  Args:
+    saved_model_dir: the SavedModel.
+    concrete_function: what it was made from.
+    inputs: tensors, in the order of the function's arguments.
+
+  Raises:
+    FailedCheck: an output differs.
+  """
+  expected = concrete_function(*inputs)
+  found = tf.saved_model.load(saved_model_dir)(*inputs)
+  for key in expected:
+    if not np.array_equal(expected[key].numpy(), found[key].numpy(),
+                          equal_nan=True):
+      raise FailedCheck(
+          f'Output {key!r} of the new SavedModel differs from the model\'s.')

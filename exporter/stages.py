@@ -1,0 +1,39 @@
+"""Says what long work is doing: stages with the time that each has taken."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+
+from absl import logging
+from rich import console as rich_console
+from rich import progress
+
+
+class Stages:
+  """Reports stages on standard error: live on a terminal, else as log lines.
+
+      stages = Stages()
+      with stages('restore'):
+        ...
+  """
+
+  def __init__(self):
+    self._console = rich_console.Console(stderr=True)
+
+  @contextlib.contextmanager
+  def __call__(self, name: str) -> Iterator[None]:
+    """Reports the stage `name` for the length of the block."""
+    start = time.monotonic()
+    if not sys.stderr.isatty():
+      logging.info('%s ...', name)
+      yield
+      logging.info('%s: %.1f s', name, time.monotonic() - start)
+      return
+    with progress.Progress(
+        progress.SpinnerColumn(finished_text='[green]✓[/]'),
+        progress.TextColumn('{task.description:<12}'),
+        progress.TimeElapsedColumn(), console=self._console) as bar:
+      task = bar.add_task(name, total=1)
+      yield
+      bar.update(task, completed=1)
