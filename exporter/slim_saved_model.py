@@ -1,0 +1,109 @@
+r"""Removes outputs from a SavedModel that was exported long ago, in seconds.
+
+  python -m exporter.slim_saved_model \
+      --saved_model_dir=exported/saved_model --output_directory=slim \
+      --output_keys='detection_*,num_detections'
+
+What only the removed outputs needed goes with them: nodes, functions, variables,
+assets. Needs no checkpoint, no pipeline config and no object_detection.
+"""
+
+import os
+import sys
+
+if not __package__:  # Run by its path: `exporter` lies one folder up.
+  sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+# pylint: disable=g-import-not-at-top,g-bad-import-order
+from absl import flags
+from rich import console as rich_console
+from rich import table as rich_table
+
+from exporter import command_line
+from exporter import output_keys
+from exporter.errors import UserError
+from exporter.slimming import SlimReport, slim_saved_model
+
+_SAVED_MODEL_DIR = flags.DEFINE_string(
+    'saved_model_dir', None, 'The SavedModel to slim. It is left as it is.')
+_OUTPUT_DIRECTORY = flags.DEFINE_string(
+    'output_directory', None,
+    'Folder of the slimmed SavedModel; appears complete or not at all.')
+_OUTPUT_KEYS = flags.DEFINE_string(
+    'output_keys', None,
+    'Outputs that stay: keys or shell globs, separated by commas.')
+_EXCLUDE_OUTPUT_KEYS = flags.DEFINE_string(
+    'exclude_output_keys', None,
+    'Outputs that go, from those that output_keys left: keys or shell globs.')
+_OUTPUT_CONFIG = flags.DEFINE_string(
+    'output_config', None,
+    'YAML profile with the two lists, as in configs/outputs/; the flags win.')
+_SIGNATURE = flags.DEFINE_string(
+    'signature', 'serving_default', 'The signature whose outputs are meant.')
+_KEEP_OTHER_SIGNATURES = flags.DEFINE_boolean(
+    'keep_other_signatures', False,
+    'Whether other signatures stay, with all that they need.')
+_IN_PLACE = flags.DEFINE_boolean(
+    'in_place', False,
+    'Replace saved_model_dir itself, once the new one is complete.')
+_DRY_RUN = flags.DEFINE_boolean(
+    'dry_run', False, 'Only print what would go; write nothing.')
+
+flags.mark_flag_as_required('saved_model_dir')
+
+
+def main(argv):
+  try:
+    if len(argv) > 1:
+      raise UserError(f'The argument {argv[1]!r} is not a flag.')
+    selection = output_keys.selection_from(
+        _OUTPUT_KEYS.value, _EXCLUDE_OUTPUT_KEYS.value, _OUTPUT_CONFIG.value)
+    if selection is None:
+      raise UserError('Say which outputs stay, with --output_keys,'
+                      ' --exclude_output_keys or --output_config.')
+    report = slim_saved_model(
+        _SAVED_MODEL_DIR.value, _OUTPUT_DIRECTORY.value, selection,
+        _SIGNATURE.value, _KEEP_OTHER_SIGNATURES.value, _IN_PLACE.value,
+        _DRY_RUN.value)
+  except UserError as e:
+    print(f'slim_saved_model: {e}', file=sys.stderr)
+    sys.exit(1)
+  print_report(report, _DRY_RUN.value)
+
+
+def print_report(report: SlimReport, dry_run: bool = False) -> None:
+  """Prints what was, or would be, removed as a table."""
+  table = rich_table.Table()
+  for column in ('', 'before', 'would be' if dry_run else 'after',
+                 'would go' if dry_run else 'gone'):
+    table.add_column(column, justify='right' if column else 'left')
+  before, after = report.before, report.after
+  for name, was, now in (
+      ('outputs', len(before.outputs), len(after.outputs)),
+      ('functions', before.functions, after.functions),
+      ('nodes in functions', before.nodes, after.nodes),
+      ('variables', before.variables, after.variables),
+      ('variable bytes', before.variable_bytes, after.variable_bytes),
+      ('saved_model.pb bytes', before.saved_model_bytes, after.saved_model_bytes),
+  ):
+    table.add_row(name, f'{was:,}', f'{now:,}', f'{was - now:,}')
+  console = rich_console.Console()
+  console.print(table)
+  removed = sorted(set(before.outputs) - set(after.outputs))
+  for what, names in (('Outputs', removed),
+                      ('Signatures', report.dropped_signatures),
+                      ('Attributes of the loaded object', report.dropped_objects)):
+    if names:
+      console.print(f'{what} that {"would go" if dry_run else "are gone"}:'
+                    f' {", ".join(names)}', highlight=False)
+  if not report.is_callable:
+    console.print('The loaded object has its signatures; it cannot be called.')
+
+
+def run():
+  """Entry point of the console script."""
+  command_line.run(main)
+
+
+if __name__ == '__main__':
+  run()

@@ -1,0 +1,198 @@
+"""Slims a SavedModel that was exported long ago: its outputs, not its code.
+
+    from exporter.output_keys import OutputSelection
+    from exporter.slimming import slim_saved_model
+
+    report = slim_saved_model('stock/saved_model', 'lean/saved_model',
+                              OutputSelection.parse('detection_boxes'))
+    print(report.after.saved_model_bytes)
+
+Needs TensorFlow for reading and writing variables; neither the checkpoint nor
+the pipeline config nor object_detection.
+"""
+
+import dataclasses
+import os
+
+from exporter import atomic_directory
+from exporter.errors import UserError, did_you_mean
+from exporter.output_keys import OutputSelection
+
+# What a SavedModel folder is made of; other files in it are somebody else's.
+_PARTS = ('assets', 'assets.extra', 'debug', 'fingerprint.pb',
+          'keras_metadata.pb', 'saved_model.pb', 'variables')
+
+
+@dataclasses.dataclass(frozen=True)
+class Contents:
+  """What a SavedModel holds.
+
+  Attributes:
+    outputs: output keys of the slimmed signature.
+    functions: how many functions its library has.
+    nodes: how many nodes the functions have together.
+    variables: how many entries its checkpoint has.
+    variable_bytes: of the values in them.
+    saved_model_bytes: of `saved_model.pb`.
+  """
+  outputs: tuple[str, ...]
+  functions: int
+  nodes: int
+  variables: int
+  variable_bytes: int
+  saved_model_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class SlimReport:
+  """What slimming removed, or would remove.
+
+  Attributes:
+    before: contents of the SavedModel that was given.
+    after: contents of the slimmed one.
+    dropped_signatures: signatures that went.
+    dropped_objects: attributes of the loaded object that went.
+    is_callable: whether the loaded object can be called, with the outputs of the
+      slimmed signature; else it has its signatures alone.
+  """
+  before: Contents
+  after: Contents
+  dropped_signatures: tuple[str, ...]
+  dropped_objects: tuple[str, ...]
+  is_callable: bool
+
+
+def slim_saved_model(saved_model_dir: str,
+                     output_directory: str | None,
+                     selection: OutputSelection,
+                     signature: str = 'serving_default',
+                     keep_other_signatures: bool = False,
+                     in_place: bool = False,
+                     dry_run: bool = False) -> SlimReport:
+  """Writes a SavedModel with only the selected outputs of a signature.
+
+  Args:
+    saved_model_dir: the SavedModel; never changed, unless `in_place`.
+    output_directory: where the slimmed one goes. It appears complete or not at
+      all; a SavedModel that stands there is replaced.
+    selection: which outputs of `signature` stay.
+    signature: the signature to slim.
+    keep_other_signatures: whether other signatures stay, with all they need.
+    in_place: replace `saved_model_dir` itself; then `output_directory` is None
+      or the same.
+    dry_run: only report.
+
+  Raises:
+    UserError: an argument does not fit, or the SavedModel cannot be read or
+      holds something that cannot be pruned.
+  """
+  target = _target(saved_model_dir, output_directory, in_place, dry_run)
+  _check_is_saved_model(saved_model_dir)
+  if not dry_run:
+    atomic_directory.check_writable(target)
+
+  from exporter import lean_saved_model, saved_model_check  # Import TensorFlow.
+  saved_model = lean_saved_model.read_saved_model(saved_model_dir)
+  meta_graph = lean_saved_model.serving_graph(saved_model)
+  outputs = _outputs(meta_graph, selection, signature, keep_other_signatures,
+                     saved_model_dir)
+  lean, pruned = lean_saved_model.prune(saved_model, outputs)
+  # Before anything is written, which may take the place of what was read.
+  report = SlimReport(
+      before=_contents(saved_model, signature, saved_model_dir),
+      after=_contents(lean, signature, saved_model_dir, pruned.entries),
+      dropped_signatures=tuple(pruned.dropped_signatures),
+      dropped_objects=tuple(pruned.dropped_objects),
+      is_callable=pruned.is_callable)
+  if not dry_run:
+    with atomic_directory.new_directory(target, owned=_PARTS) as directory:
+      lean_saved_model.write(lean, pruned, saved_model_dir, directory)
+      saved_model_check.check_graph(lean_saved_model.serving_graph(
+          lean_saved_model.read_saved_model(directory)))
+  return report
+
+
+def contents_of(saved_model_dir: str,
+                signature: str = 'serving_default') -> Contents:
+  """What a SavedModel folder holds.
+
+  Raises:
+    UserError: it cannot be read.
+  """
+  from exporter import lean_saved_model
+  return _contents(lean_saved_model.read_saved_model(saved_model_dir), signature,
+                   saved_model_dir)
+
+
+def _target(saved_model_dir, output_directory, in_place, dry_run) -> str | None:
+  if dry_run:
+    return None
+  source = os.path.realpath(saved_model_dir)
+  if in_place:
+    if output_directory and os.path.realpath(output_directory) != source:
+      raise UserError(
+          f'in_place replaces {saved_model_dir}, but the output directory is'
+          f' {output_directory}; leave one of them out.')
+    return source
+  if not output_directory:
+    raise UserError('An output directory is needed, unless in_place is given.')
+  target = os.path.realpath(output_directory)
+  if os.path.commonpath([source, target]) in (source, target):
+    raise UserError(
+        f'The output directory {output_directory} and the SavedModel'
+        f' {saved_model_dir} are the same or lie in one another; give another'
+        ' folder, or in_place to replace the SavedModel.')
+  return output_directory
+
+
+def _check_is_saved_model(saved_model_dir: str) -> None:
+  if os.path.isfile(os.path.join(saved_model_dir, 'saved_model.pb')):
+    return
+  inner = os.path.join(saved_model_dir, 'saved_model')
+  hint = (f' Did you mean {inner}?'
+          if os.path.isfile(os.path.join(inner, 'saved_model.pb')) else '')
+  raise UserError(f'{saved_model_dir} is not a SavedModel: it holds no'
+                  f' saved_model.pb.{hint}')
+
+
+def _outputs(meta_graph, selection, signature, keep_other_signatures,
+             saved_model_dir) -> dict[str, list[str]]:
+  """The output keys to keep of each signature, the slimmed one first."""
+  signatures = {name: sorted(definition.outputs)
+                for name, definition in meta_graph.signature_def.items()
+                if not name.startswith('__')}
+  if signature not in signatures:
+    raise UserError(
+        f'{saved_model_dir} has no signature {signature!r}'
+        f'{did_you_mean(signature, signatures) or "."} Its signatures are'
+        f' {", ".join(sorted(signatures)) or "none"}.')
+  outputs = {signature: selection.select(signatures[signature])}
+  if keep_other_signatures:
+    outputs |= {name: keys for name, keys in signatures.items()
+                if name != signature}
+  return outputs
+
+
+def _contents(saved_model, signature: str, saved_model_dir: str,
+              entries: dict[str, str] | None = None) -> Contents:
+  """Counts what a SavedModel proto holds.
+
+  Args:
+    saved_model: the proto.
+    signature: whose outputs to name.
+    saved_model_dir: folder with the variables as they were.
+    entries: those that are left, as `Pruned.entries`; None for all.
+  """
+  from exporter import lean_saved_model, variable_bundle
+  meta_graph = lean_saved_model.serving_graph(saved_model)
+  sizes = variable_bundle.entry_sizes(
+      os.path.join(saved_model_dir, 'variables', 'variables'),
+      None if entries is None else set(entries.values()))
+  functions = meta_graph.graph_def.library.function
+  return Contents(
+      outputs=tuple(sorted(meta_graph.signature_def[signature].outputs)),
+      functions=len(functions),
+      nodes=sum(len(function.node_def) for function in functions),
+      variables=len(sizes),
+      variable_bytes=sum(sizes.values()),
+      saved_model_bytes=saved_model.ByteSize())

@@ -1,0 +1,291 @@
+"""Slimming a SavedModel: what it takes and refuses, and what it leaves alone."""
+
+import hashlib
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from exporter.errors import UserError
+from exporter.output_keys import OutputSelection
+from exporter.slimming import contents_of, slim_saved_model
+
+tf = pytest.importorskip('tensorflow')
+pytestmark = pytest.mark.both_stacks
+
+_X = np.float32([1, 2, 3])
+
+
+class _Model(tf.Module):
+  """Two signatures; one variable for each output of the first."""
+
+  def __init__(self):
+    super().__init__()
+    self.small = tf.Variable(2.0)
+    self.large = tf.Variable(tf.random.normal([256, 256]))
+
+  @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, 'x')])
+  def __call__(self, x):
+    return {'small': x * self.small, 'large': tf.reduce_sum(self.large) * x}
+
+  @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, 'x')])
+  def other(self, x):
+    return {'sum': x + self.small, 'difference': x - self.small}
+
+
+@pytest.fixture(scope='module')
+def made(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('made') / 'model'
+  model = _Model()
+  tf.saved_model.save(model, str(folder), signatures={
+      'serving_default': model.__call__.get_concrete_function(),
+      'other': model.other.get_concrete_function()})
+  return folder
+
+
+@pytest.fixture
+def source(made, tmp_path):
+  return shutil.copytree(made, tmp_path / 'source')
+
+
+def _slim(source, target, allow='small', **options):
+  return slim_saved_model(
+      str(source), target and str(target), OutputSelection.parse(allow), **options)
+
+
+def _digest(folder: pathlib.Path) -> dict[str, str]:
+  """Every file but the fingerprint, which holds a number made at random."""
+  return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+          for path in sorted(folder.rglob('*'))
+          if path.is_file() and path.name != 'fingerprint.pb'}
+
+
+def _run(folder, signature='serving_default'):
+  loaded = tf.saved_model.load(str(folder)).signatures[signature]
+  return {key: value.numpy() for key, value in loaded(x=tf.constant(_X)).items()}
+
+
+def test_keeps_the_selected_outputs_and_what_they_need(source, tmp_path):
+  before = _digest(source)
+  report = _slim(source, tmp_path / 'slim')
+  outputs = _run(tmp_path / 'slim')
+  assert list(outputs) == ['small']
+  np.testing.assert_array_equal(outputs['small'], _run(source)['small'])
+  assert [shape for key, shape in tf.train.list_variables(
+      str(tmp_path / 'slim/variables/variables')) if 'VALUE' in key] == [[]]
+  assert _digest(source) == before
+  assert report.before.outputs == ('large', 'small')
+  assert report.after == contents_of(str(tmp_path / 'slim'))
+  assert report.dropped_signatures == ('other',)
+  assert report.is_callable
+
+
+def test_slimming_twice_changes_nothing_more(source, tmp_path):
+  _slim(source, tmp_path / 'once')
+  report = _slim(tmp_path / 'once', tmp_path / 'twice')
+  assert report.before == report.after
+  assert _digest(tmp_path / 'once') == _digest(tmp_path / 'twice')
+
+
+def test_other_signatures_stay_when_asked_for(source, tmp_path):
+  report = _slim(source, tmp_path / 'slim', keep_other_signatures=True)
+  assert report.dropped_signatures == ()
+  expected = _run(source, 'other')
+  for key, value in _run(tmp_path / 'slim', 'other').items():
+    np.testing.assert_array_equal(value, expected[key])
+
+
+def test_another_signature_can_be_slimmed(source, tmp_path):
+  _slim(source, tmp_path / 'slim', 'sum', signature='other')
+  assert list(_run(tmp_path / 'slim', 'other')) == ['sum']
+  assert list(tf.saved_model.load(str(tmp_path / 'slim')).signatures) == ['other']
+
+
+def test_dry_run_reports_the_same_and_writes_nothing(source, tmp_path):
+  before = _digest(tmp_path)
+  planned = _slim(source, None, dry_run=True)
+  assert _digest(tmp_path) == before
+  assert planned == _slim(source, tmp_path / 'slim')
+
+
+def test_in_place_replaces_it_and_keeps_foreign_files(source):
+  (source / 'LICENSE').write_text('somebody else\'s')
+  _slim(source, None, in_place=True)
+  assert list(_run(source)) == ['small']
+  assert (source / 'LICENSE').read_text() == 'somebody else\'s'
+
+
+def test_extra_assets_stay(source, tmp_path):
+  (source / 'assets.extra').mkdir()
+  (source / 'assets.extra/tf_serving_warmup_requests').write_bytes(b'requests')
+  _slim(source, tmp_path / 'slim')
+  assert (tmp_path / 'slim/assets.extra/tf_serving_warmup_requests'
+          ).read_bytes() == b'requests'
+
+
+@pytest.mark.parametrize('target, sentence', [
+    ('source', 'lie in one another'),
+    ('source/inside', 'lie in one another'),
+    ('.', 'lie in one another'),
+    ('file', 'is a file'),
+    ('file/below', 'is a file'),
+])
+def test_refuses_an_unfit_output_directory(source, tmp_path, target, sentence):
+  (tmp_path / 'file').write_text('')
+  before = _digest(tmp_path)
+  with pytest.raises(UserError, match=sentence):
+    _slim(source, tmp_path / target)
+  assert _digest(tmp_path) == before
+
+
+def test_refuses_two_targets(source, tmp_path):
+  with pytest.raises(UserError, match='leave one of them out'):
+    _slim(source, tmp_path / 'elsewhere', in_place=True)
+  with pytest.raises(UserError, match='output directory is needed'):
+    _slim(source, None)
+
+
+def test_unknown_names_come_with_the_nearest(source, tmp_path):
+  with pytest.raises(UserError, match="did you mean 'serving_default'.*other"):
+    _slim(source, tmp_path / 'slim', signature='serving_defualt')
+  with pytest.raises(UserError, match="did you mean 'small'.*large, small"):
+    _slim(source, tmp_path / 'slim', 'smal')
+  assert not (tmp_path / 'slim').exists()
+
+
+def test_a_folder_above_a_saved_model_is_told_so(source, tmp_path):
+  export = tmp_path / 'export'
+  export.mkdir()
+  source.rename(export / 'saved_model')
+  with pytest.raises(UserError, match='Did you mean .*export/saved_model'):
+    _slim(export, tmp_path / 'slim')
+
+
+def _truncate(path: pathlib.Path, share: float):
+  content = path.read_bytes()
+  path.write_bytes(content[:int(len(content) * share)])
+
+
+@pytest.mark.parametrize('damage, sentence', [
+    (lambda d: _truncate(d / 'saved_model.pb', 0.5), 'damaged'),
+    (lambda d: (d / 'saved_model.pb').write_bytes(b'\x00garbage\xff' * 99), 'damaged'),
+    (lambda d: (d / 'saved_model.pb').write_bytes(b''), 'damaged'),
+    (lambda d: (d / 'variables/variables.index').unlink(), 'cannot be read'),
+    (lambda d: _truncate(d / 'variables/variables.index', 0.5), 'cannot be read'),
+    (lambda d: (d / 'variables/variables.data-00000-of-00001').unlink(),
+     'cannot be read'),
+    (lambda d: shutil.rmtree(d / 'variables'), 'cannot be read'),
+], ids=['truncated pb', 'garbage pb', 'empty pb', 'no index', 'truncated index',
+        'no shard', 'no variables'])
+def test_a_damaged_model_is_one_sentence(source, tmp_path, damage, sentence):
+  damage(source)
+  with pytest.raises(UserError, match=sentence):
+    _slim(source, tmp_path / 'slim')
+  assert sorted(path.name for path in tmp_path.iterdir()) == ['source']
+
+
+def _command(*flags):
+  return [sys.executable, '-m', 'exporter.slim_saved_model', *map(str, flags)]
+
+
+def test_command_line_prints_what_has_gone(source, tmp_path):
+  done = subprocess.run(
+      _command(f'--saved_model_dir={source}', '--output_keys=s*',
+               f'--output_directory={tmp_path / "slim"}'),
+      capture_output=True, text=True, check=True)
+  assert 'Outputs that are gone: large' in done.stdout
+  assert 'Signatures that are gone: other' in done.stdout
+  assert list(_run(tmp_path / 'slim')) == ['small']
+
+
+@pytest.mark.parametrize('flags, sentence', [
+    (['--output_directory=slim'], 'Say which outputs stay'),
+    (['--output_keys=,', '--output_directory=slim'], 'names no output key'),
+    (['--output_config=missing.yaml'], 'cannot be read'),
+    (['--output_keys=small'], 'output directory is needed'),
+    (['small', '--output_keys=small'], 'is not a flag'),
+])
+def test_mistakes_are_told_before_tensorflow(tmp_path, flags, sentence):
+  (tmp_path / 'model').mkdir()
+  (tmp_path / 'model/saved_model.pb').write_bytes(b'')
+  (tmp_path / 'tensorflow').mkdir()
+  (tmp_path / 'tensorflow/__init__.py').write_text('raise AssertionError')
+  root = pathlib.Path(__file__).resolve().parents[1]
+  done = subprocess.run(
+      _command('--saved_model_dir=model', *flags), cwd=tmp_path,
+      env={**os.environ, 'PYTHONPATH': f'{tmp_path}:{root}'},
+      capture_output=True, text=True, check=False)
+  assert done.returncode == 1
+  assert sentence in done.stderr
+  assert 'Traceback' not in done.stderr
+
+
+@pytest.mark.slow
+def test_killed_in_place_leaves_the_old_one_or_the_new_one(source, tmp_path):
+  old = _digest(source)
+  start = time.monotonic()
+  reference = shutil.copytree(source, tmp_path / 'reference')
+  flags = ('--in_place', '--output_keys=small')
+  subprocess.run(_command(f'--saved_model_dir={reference}', *flags), check=True,
+                 capture_output=True)
+  whole = time.monotonic() - start
+  new = _digest(reference)
+  chance = random.Random(0)
+  for _ in range(6):
+    process = subprocess.Popen(_command(f'--saved_model_dir={source}', *flags),
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(chance.uniform(0.6, 1.05) * whole)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert _digest(source) in (old, new)
+  # The next run that is let be clears away what the killed ones left.
+  subprocess.run(_command(f'--saved_model_dir={source}', *flags), check=True,
+                 capture_output=True)
+  assert sorted(p.name for p in tmp_path.iterdir()) == ['reference', 'source']
+
+
+_SAVE_LARGE = """
+import sys
+import tensorflow as tf
+
+class Large(tf.Module):
+
+  def __init__(self):
+    super().__init__()
+    self.kept = [tf.Variable(tf.zeros([55, 1000, 1000])) for _ in range(10)]
+    self.dropped = tf.Variable(tf.zeros([1000, 1000]))
+
+  @tf.function(input_signature=[tf.TensorSpec([], tf.float32, 'x')])
+  def __call__(self, x):
+    return {'kept': tf.add_n([x + v[0, 0, 0] for v in self.kept]),
+            'dropped': x + self.dropped[0, 0]}
+
+model = Large()
+tf.saved_model.save(model, sys.argv[1],
+                    signatures=model.__call__.get_concrete_function())
+"""
+
+
+@pytest.mark.slow
+def test_more_variables_than_memory_to_hold_them(tmp_path):
+  """2.2 GB of variables pass through a process that stays below 1.5 GB."""
+  # Elsewhere: a child's peak counts what its parent held when it was forked.
+  subprocess.run([sys.executable, '-c', _SAVE_LARGE, str(tmp_path / 'large')],
+                 check=True, capture_output=True)
+  process = subprocess.Popen(
+      _command(f'--saved_model_dir={tmp_path / "large"}', '--output_keys=kept',
+               f'--output_directory={tmp_path / "slim"}'),
+      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+  _, status, usage = os.wait4(process.pid, 0)
+  assert status == 0
+  assert usage.ru_maxrss * 1024 < 1.5e9
+  contents = contents_of(str(tmp_path / 'slim'))
+  assert contents.variables == 10
+  assert contents.variable_bytes == 10 * 55 * 1000 * 1000 * 4
