@@ -1,0 +1,155 @@
+"""Runs a signature of a SavedModel on one image file, as a client would.
+
+What the signature asks for decides what it gets: pixels (uint8 or float), the
+encoded file, or a serialized `tf.Example` with the file in it. Inputs that are
+no image, such as boxes or context features, are zeros.
+"""
+
+import os
+
+from exporter.errors import UserError
+from exporter.saved_model_signature import (
+    Signature, TensorSpec, find_saved_model, shape_text)
+
+_PIXEL_DTYPES = ('uint8', 'int32', 'float16', 'float32', 'float64')
+
+
+def read_image_file(path: str | os.PathLike) -> bytes:
+  """The bytes of an image file.
+
+  Raises:
+    UserError: there is none, it cannot be read, or it is empty.
+  """
+  try:
+    with open(path, 'rb') as f:
+      encoded = f.read()
+  except OSError as e:
+    raise UserError(f'The image {path} cannot be read: {e.strerror or e}.') from e
+  if not encoded:
+    raise UserError(f'The image {path} is empty.')
+  return encoded
+
+
+def check_takes_image(signature: Signature) -> None:
+  """Raises UserError where no input of the signature can take an image."""
+  if not any(_takes_pixels(s) or _takes_strings(s) for s in signature.inputs.values()):
+    inputs = ', '.join(f'{spec.key} ({spec.dtype} {shape_text(spec.shape)})'
+                       for spec in signature.inputs.values()) or 'none'
+    raise UserError(
+        f'No input of the signature {signature.name!r} takes an image: its inputs'
+        f' are {inputs}.')
+
+
+def run_on_image(saved_model_dir: str | os.PathLike, signature: Signature,
+                 path: str | os.PathLike):
+  """Outputs of `signature` for the image at `path`.
+
+  Imports TensorFlow and loads the model.
+
+  Args:
+    saved_model_dir: the SavedModel, or the directory with it in `saved_model/`.
+    signature: what `read_signature` says of it.
+    path: a JPEG, PNG, GIF or BMP file.
+
+  Returns:
+    A dict of NumPy arrays by output key; strings are object arrays of `bytes`.
+
+  Raises:
+    UserError: the image cannot be read or decoded, no input takes one, or the
+      model cannot be loaded or run on it.
+  """
+  encoded = read_image_file(path)
+  check_takes_image(signature)
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+  import tensorflow as tf
+  _decode(tf, encoded, 3, path)
+  try:
+    # The object is kept: it owns the variables, the function does not.
+    model = tf.saved_model.load(find_saved_model(saved_model_dir),
+                                tags=list(signature.tags) or None)
+  except (tf.errors.OpError, OSError, ValueError) as e:
+    raise UserError(f'{saved_model_dir} cannot be loaded: {_first_line(e)}') from e
+  function = model.signatures[signature.name]
+  inputs = {
+      spec.key: _value(tf, spec, encoded, path, function)
+      for spec in signature.inputs.values()
+  }
+  try:
+    outputs = function(**inputs)
+  except tf.errors.OpError as e:
+    raise UserError(
+        f'{saved_model_dir} cannot be run on {path}: {_first_line(e)}') from e
+  return {key: tensor.numpy() for key, tensor in outputs.items()}
+
+
+def _takes_pixels(spec: TensorSpec) -> bool:
+  if spec.dtype not in _PIXEL_DTYPES:
+    return False
+  if spec.shape is None:
+    return True
+  # A batch of images, or one without a batch; boxes are [1, N, 4].
+  if len(spec.shape) == 4:
+    return spec.shape[3] in (None, 1, 3)
+  return len(spec.shape) == 3 and spec.shape[0] != 1 and spec.shape[2] == 3
+
+
+def _takes_strings(spec: TensorSpec) -> bool:
+  return spec.dtype == 'string'
+
+
+def _value(tf, spec: TensorSpec, encoded: bytes, path, function):
+  if _takes_strings(spec):
+    text = _example(tf, encoded) if _parses_examples(function) else encoded
+    return tf.constant(text, shape=_known(spec.shape))
+  if _takes_pixels(spec):
+    return _pixels(tf, spec, encoded, path)
+  return tf.zeros(_known(spec.shape), spec.dtype)
+
+
+def _pixels(tf, spec: TensorSpec, encoded: bytes, path):
+  shape = (None,) * 4 if spec.shape is None else spec.shape
+  height, width, channels = shape[-3:]
+  image = _decode(tf, encoded, channels or 3, path)
+  if height or width:
+    size = (height or image.shape[0], width or image.shape[1])
+    image = tf.image.resize(image, size)
+  if len(shape) == 4:
+    image = tf.repeat(image[tf.newaxis], shape[0] or 1, axis=0)
+  return tf.cast(image, spec.dtype)
+
+
+def _known(shape) -> list[int]:
+  """A shape to fill: 1 where a dimension is unknown, a scalar where the rank is."""
+  return [1 if size is None else size for size in shape or ()]
+
+
+def _decode(tf, encoded: bytes, channels: int, path):
+  try:
+    return tf.io.decode_image(encoded, channels=channels, expand_animations=False)
+  except tf.errors.InvalidArgumentError as e:
+    raise UserError(f'{path} is no JPEG, PNG, GIF or BMP image.') from e
+
+
+def _parses_examples(function) -> bool:
+  """Whether the graph takes strings apart as `tf.Example` messages."""
+  graph = function.graph.as_graph_def()
+  nodes = [*graph.node]
+  for body in graph.library.function:
+    nodes.extend(body.node_def)
+  return any(node.op.startswith('Parse') and 'Example' in node.op for node in nodes)
+
+
+def _example(tf, encoded: bytes) -> bytes:
+  def feature(value: bytes):
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+  image_format = b'png' if encoded.startswith(b'\x89PNG') else b'jpeg'
+  return tf.train.Example(features=tf.train.Features(feature={
+      'image/encoded': feature(encoded),
+      'image/format': feature(image_format),
+  })).SerializeToString()
+
+
+def _first_line(error: Exception) -> str:
+  lines = str(error).strip().splitlines() or [type(error).__name__]
+  return lines[0][:300].rstrip('.') + '.'

@@ -1,0 +1,144 @@
+r"""Shows what each output of a SavedModel costs in a response, and in what form.
+
+For every output of a signature: dtype, shape, bytes in a gRPC PredictResponse
+and bytes in the JSON that TensorFlow Serving writes, largest first, with gRPC's
+default limit of 4 MB a message marked.
+
+  python -m exporter.payload --saved_model_dir=/models/mask_rcnn
+  python -m exporter.payload --saved_model_dir=/models/stock \
+      --compare=/models/lean --image=street.jpg --qps=20 --plot=payload.png
+
+Sizes follow from the shapes in the signature, without TensorFlow. With --image
+the model is run on that image and everything is measured.
+"""
+
+import dataclasses
+import json
+import sys
+
+from absl import flags
+from absl import logging
+
+from exporter import command_line, payload_chart, payload_table
+from exporter.errors import UserError
+from exporter.image_request import check_takes_image, read_image_file, run_on_image
+from exporter.payload_sizes import Payload, measured_payload, static_payload
+from exporter.predict_response_size import DEFAULT_LIMIT_BYTES
+from exporter.saved_model_signature import DEFAULT_SIGNATURE, read_signature
+
+
+def read_payload(saved_model_dir: str, signature_name: str = DEFAULT_SIGNATURE,
+                 image: str | None = None) -> Payload:
+  """What one response of a SavedModel's signature costs.
+
+  Args:
+    saved_model_dir: the SavedModel, or the directory with it in `saved_model/`.
+    signature_name: which of its signatures.
+    image: a JPEG, PNG, GIF or BMP file to run the model on, which imports
+      TensorFlow; None takes the sizes from the signature, without TensorFlow.
+
+  Raises:
+    UserError: see `read_signature` and `run_on_image`.
+  """
+  signature = read_signature(saved_model_dir, signature_name)
+  if image is None:
+    return static_payload(saved_model_dir, signature)
+  outputs = run_on_image(saved_model_dir, signature, image)
+  return measured_payload(saved_model_dir, signature, outputs, image)
+
+
+def as_json(before: Payload, after: Payload | None = None,
+            qps: float | None = None) -> str:
+  """The report for machines: one payload, or `before` and `after`."""
+  if after is None:
+    report = _report(before, qps)
+  else:
+    report = {'before': _report(before, qps), 'after': _report(after, qps)}
+  return json.dumps(report, indent=2)
+
+
+def _report(payload: Payload, qps: float | None) -> dict:
+  report = dataclasses.asdict(payload)
+  report['grpc_limit_bytes'] = DEFAULT_LIMIT_BYTES
+  report['grpc_over_limit'] = _over_limit(payload.grpc_bytes)
+  report['rest_form'] = payload.rest_form
+  report['rest_bytes'] = payload.rest_bytes(payload.rest_form)
+  report['rest_is_estimate'] = payload.measured_on is None
+  for output in report['outputs']:
+    output['grpc_over_limit'] = _over_limit(output['grpc_bytes'])
+  if qps:
+    report['qps'] = qps
+    for name in ('grpc', 'rest'):
+      size = report[f'{name}_bytes']
+      report[f'{name}_bytes_per_second'] = None if size is None else size * qps
+  return report
+
+
+def _over_limit(size: int | None) -> bool | None:
+  return None if size is None else size > DEFAULT_LIMIT_BYTES
+
+
+def _define_flags() -> None:
+  # Not at import: other programs import this module and have flags of their own.
+  flags.DEFINE_string(
+      'saved_model_dir', None,
+      'The SavedModel, or an export directory that holds it as saved_model/.')
+  flags.DEFINE_string(
+      'compare', None,
+      'A second SavedModel: --saved_model_dir is "before", this is "after".')
+  flags.DEFINE_string('signature', DEFAULT_SIGNATURE, 'The signature to look at.')
+  flags.DEFINE_string(
+      'image', None,
+      'A JPEG, PNG, GIF or BMP file to run the model on and measure. Without it'
+      ' sizes follow from the shapes in the signature.')
+  flags.DEFINE_float(
+      'qps', None, 'Requests a second: adds the network rate that they mean.',
+      lower_bound=0)
+  flags.DEFINE_bool('json', False, 'Print JSON instead of the table.')
+  flags.DEFINE_string(
+      'plot', None, 'Write a bar chart on a log scale to this .png or .svg file.')
+  flags.mark_flag_as_required('saved_model_dir')
+
+
+def _run(argv: list[str]) -> None:
+  args = flags.FLAGS
+  if len(argv) > 1:
+    raise UserError(f'{argv[1]!r} is no flag; give the model as --saved_model_dir.')
+  directories = [args.saved_model_dir] + ([args.compare] if args.compare else [])
+  # Every mistake is told before a model is loaded, which may take minutes.
+  if args.plot is not None:
+    payload_chart.check_path(args.plot)
+  signatures = [read_signature(d, args.signature) for d in directories]
+  if args.image is not None:
+    read_image_file(args.image)
+    for signature in signatures:
+      check_takes_image(signature)
+  payloads = [read_payload(d, args.signature, args.image) for d in directories]
+  if args.plot is not None:
+    payload_chart.save_chart(args.plot, *payloads)
+  if args.json:
+    print(as_json(*payloads, qps=args.qps))
+  else:
+    payload_table.print_table(*payloads, qps=args.qps)
+
+
+def main(argv: list[str]) -> int:
+  """The command line; returns its exit status."""
+  # Loading a detection model warns of gradients, which nobody asks for here.
+  logging.set_verbosity(logging.ERROR)
+  try:
+    _run(argv)
+  except UserError as e:
+    print(e, file=sys.stderr)
+    return 1
+  return 0
+
+
+def run():
+  """Entry point of the console script."""
+  _define_flags()
+  command_line.run(main)
+
+
+if __name__ == '__main__':
+  run()
