@@ -1,0 +1,21 @@
+"""The installed exporter, run as its own script runs it.
+
+  python -m benchmarks.stock_export PIPELINE_CONFIG CHECKPOINT_DIR OUTPUT_DIR
+"""
+
+import sys
+
+from exporter import object_detection_env
+
+
+def main(config_path: str, checkpoint_dir: str, output_directory: str) -> None:
+  object_detection_env.prepare()
+  from exporter import pipeline_config
+  from object_detection import exporter_lib_v2
+  exporter_lib_v2.export_inference_graph(
+      'image_tensor', pipeline_config.read(config_path), checkpoint_dir,
+      output_directory)
+
+
+if __name__ == '__main__':
+  main(*sys.argv[1:])
