@@ -17,7 +17,16 @@ _OBJECT_DETECTION = [
 _PLOT = ['matplotlib']
 _PATCHES = ['libcst']
 _SERVING = ['grpcio', 'tensorflow-serving-api']
-_INTEROP = ['onnxruntime', 'openvino', 'tf2onnx']
+# Other runtimes, and the schemas of what deploys a model.
+_INTEROP = [
+    'compose-pydantic',
+    # The last with wheels for Python 3.10.
+    'onnxruntime<1.24; python_version < "3.11"',
+    'onnxruntime; python_version >= "3.11"',
+    'openvino',
+    'tf2onnx',
+    'tritonclient[grpc]',
+]
 _TEST = ['hypothesis', 'pillow', 'pytest', *_PLOT, *_PATCHES, *_SERVING]
 
 setuptools.setup(
