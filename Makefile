@@ -16,7 +16,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
             $$p $(FITS) 2>/dev/null && echo $$p && break; done)
 INSTALL := install --no-deps --no-build-isolation -r
 
-.PHONY: setup demo test test-fast bench patch interop lock clean
+.PHONY: setup demo test test-fast bench round-trip patch interop lock clean
 
 setup: $(STAMP)
 
@@ -48,6 +48,9 @@ test-fast: setup
 
 bench: setup
 	$(RUN) -m benchmarks.bench $(ARGS)
+
+round-trip: setup
+	$(RUN) -m benchmarks.round_trip $(ARGS)
 
 interop: $(VENV)/interop
 	$(RUN) -m pytest -m interop $(ARGS)
