@@ -4,6 +4,7 @@ import pytest
 
 from exports import Exports
 from fork_server import ForkServer
+from serving import Serving, serve
 
 
 @pytest.fixture(scope='session')
@@ -28,3 +29,10 @@ def loader_server(tmp_path_factory):
 def exports(tmp_path_factory, exporter_server, loader_server) -> Exports:
   return Exports(
       tmp_path_factory.mktemp('exports'), exporter_server, loader_server)
+
+
+@pytest.fixture(scope='session')
+def serving(tmp_path_factory, exports, loader_server) -> Serving:
+  """A prediction server with all models that the serving tests ask."""
+  with serve(tmp_path_factory.mktemp('serving'), exports, loader_server) as served:
+    yield served
