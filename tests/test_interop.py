@@ -8,7 +8,6 @@ weights make more of it: 8e-4 in masks and at most 2e-4 elsewhere was seen, wher
 outputs reach 1. `_TOLERANCE` leaves room for other processors.
 """
 
-import importlib.util
 import subprocess
 import sys
 
@@ -17,6 +16,7 @@ import pytest
 
 from families import MASK_RCNN, SSD
 from fork_server import ForkServer
+from interop_packages import needs
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
@@ -32,15 +32,8 @@ _TF2ONNX_OPTIONS = {MASK_RCNN: ['--extra_opset=com.microsoft:1'], SSD: []}
 
 _SECONDS = 400
 
-
-def _needs(*packages):
-  missing = [name for name in packages if importlib.util.find_spec(name) is None]
-  return pytest.mark.skipif(
-      bool(missing), reason=f'{", ".join(missing)}: `make interop` installs them')
-
-
-needs_onnx_runtime = _needs('onnx', 'onnxruntime', 'tf2onnx')
-needs_openvino = _needs('openvino')
+needs_onnx_runtime = needs('onnx', 'onnxruntime', 'tf2onnx')
+needs_openvino = needs('openvino')
 
 
 @pytest.fixture(scope='module')
@@ -57,10 +50,8 @@ def runtime_server(tmp_path_factory):
 def model(request, exports):
   """A family, and the folder of an export of it."""
   family, exporter = request.param
-  if exporter == 'stock':
-    return family, exports.stock(family)
-  return family, exports.exported(
-      family, family.output_keys, family.exclude_output_keys)
+  make = exports.selected if exporter == 'ours' else exports.stock
+  return family, make(family)
 
 
 @pytest.fixture(scope='module')

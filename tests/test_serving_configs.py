@@ -1,0 +1,224 @@
+"""What configs/serving/ says fits the exported Mask R-CNN, and is well formed.
+
+No test starts a server: neither a Docker engine nor a cluster is at hand.
+"""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from exporter import triton_config
+from exporter.errors import UserError
+from exporter.saved_model_signature import Signature, TensorSpec, read_signature
+from families import MASK_RCNN
+from interop_packages import needs
+
+_ROOT = pathlib.Path(__file__).parents[1]
+_SERVING = _ROOT / 'configs' / 'serving'
+_COMPOSE = _SERVING / 'docker-compose.yaml'
+_TRITON = _SERVING / 'triton' / 'mask_rcnn' / 'config.pbtxt'
+_KSERVE = [_SERVING / 'kserve_rest.yaml', _SERVING / 'kserve_grpc.yaml']
+_LARGE_PIPELINE = (_ROOT / 'configs' / 'pipelines' /
+                   'mask_rcnn_inception_resnet_v2_1024x1024_coco17_gpu-8.config')
+
+# Of the tensorflow/serving image, whose options name them --port, --rest_api_port.
+_GRPC_PORT, _REST_PORT = 8500, 8501
+# Of the same in KServe's runtime.
+_KSERVE_GRPC_PORT = 9000
+
+_KUBERNETES_NAME = r'[a-z]([-a-z0-9]{0,61}[a-z0-9])?'
+
+
+@pytest.fixture
+def compose():
+  return yaml.safe_load(_COMPOSE.read_text(encoding='utf-8'))
+
+
+@pytest.fixture(params=_KSERVE, ids=lambda path: path.stem)
+def inference_service(request):
+  return yaml.safe_load(request.param.read_text(encoding='utf-8'))
+
+
+@pytest.fixture(scope='module')
+def exported(exports):
+  return exports.selected(MASK_RCNN)
+
+
+def test_compose_mounts_the_model_where_the_server_looks(compose):
+  (service,) = compose['services'].values()
+  (volume,) = service['volumes']
+  # The image's MODEL_BASE_PATH is /models.
+  assert volume['target'] == f'/models/{service["environment"]["MODEL_NAME"]}'
+  assert volume['source'].startswith('${MODEL_DIR:?')
+  assert volume['type'] == 'bind' and volume['read_only']
+
+
+def test_compose_publishes_both_ports_to_this_machine_only(compose):
+  (service,) = compose['services'].values()
+  assert sorted(service['ports']) == [
+      f'127.0.0.1:{port}:{port}' for port in (_GRPC_PORT, _REST_PORT)]
+
+
+@pytest.mark.interop
+@needs('compose_pydantic')
+def test_compose_follows_its_schema():
+  import compose_pydantic
+  # Made from the specification's JSON schema; refuses what that does not know.
+  compose_pydantic.ComposeSpecificationFactory()(source=str(_COMPOSE))
+
+
+def test_kserve_is_an_inference_service(inference_service):
+  assert inference_service['apiVersion'] == 'serving.kserve.io/v1beta1'
+  assert inference_service['kind'] == 'InferenceService'
+  assert set(inference_service) == {'apiVersion', 'kind', 'metadata', 'spec'}
+  assert re.fullmatch(_KUBERNETES_NAME, inference_service['metadata']['name'])
+  (predictor,) = inference_service['spec'].values()
+  assert predictor is inference_service['spec']['predictor']
+  assert 1 <= predictor['minReplicas'] <= predictor['maxReplicas']
+
+
+def test_kserve_serves_a_saved_model(inference_service):
+  model = inference_service['spec']['predictor']['model']
+  assert model['modelFormat'] == {'name': 'tensorflow', 'version': '2'}
+  assert model['runtime'] == 'kserve-tensorflow-serving'
+  assert re.fullmatch(r'gs://BUCKET/\w+', model['storageUri'])
+  assert set(model['resources']) == {'requests', 'limits'}
+
+
+def test_kserve_opens_the_port_of_its_protocol(inference_service):
+  model = inference_service['spec']['predictor']['model']
+  if model['protocolVersion'] == 'grpc-v1':
+    assert model['ports'] == [{
+        'name': 'h2c', 'containerPort': _KSERVE_GRPC_PORT, 'protocol': 'TCP'}]
+  else:
+    assert model['protocolVersion'] == 'v1'
+    assert 'ports' not in model  # The runtime opens the one for REST by itself.
+
+
+def test_kserve_has_one_service_a_protocol():
+  services = [yaml.safe_load(path.read_text(encoding='utf-8')) for path in _KSERVE]
+  assert len({service['metadata']['name'] for service in services}) == len(services)
+
+
+def test_servers_are_as_new_as_the_exporter(compose, inference_service):
+  lock = (_ROOT / 'requirements' / 'tf-2.20.txt').read_text(encoding='utf-8')
+  version = re.search(r'^tensorflow-serving-api==(\S+)$', lock, re.M)[1]
+  (service,) = compose['services'].values()
+  assert service['image'] == f'tensorflow/serving:{version}'
+  assert inference_service['spec']['predictor']['model'][
+      'runtimeVersion'] == version
+
+
+@pytest.mark.slow
+def test_no_server_batches_as_the_model_takes_one_image(
+    exported, compose, inference_service):
+  (image,) = read_signature(exported).inputs.values()
+  assert image.shape[0] == 1
+  (service,) = compose['services'].values()
+  assert 'command' not in service  # --enable_batching, for one.
+  assert 'batcher' not in inference_service['spec']['predictor']
+  assert 'max_batch_size: 0' in _triton_lines()
+
+
+@pytest.mark.slow
+def test_triton_config_is_what_the_generator_prints(exported):
+  """With the sizes that differ between the small and the published model."""
+  small, large = (
+      {field: _sizes_in(path)[field] for field in ('max_total_detections',
+                                                   'mask_height', 'mask_width')}
+      for path in (MASK_RCNN.pipeline, _LARGE_PIPELINE))
+  sizes = {small[field]: large[field] for field in small}
+  signature = read_signature(exported)
+  for spec in list(signature.outputs.values()):
+    signature.outputs[spec.key] = TensorSpec(
+        spec.key, spec.dtype, tuple(sizes.get(size, size) for size in spec.shape))
+  assert _triton_lines() == triton_config.config_text(signature).splitlines()
+
+
+@pytest.mark.interop
+@pytest.mark.slow
+@needs('tritonclient')
+def test_triton_reads_the_signature(exported):
+  from google.protobuf import text_format
+  from tritonclient.grpc import model_config_pb2 as triton
+  signature = read_signature(exported)
+  config = text_format.Parse(
+      triton_config.config_text(signature), triton.ModelConfig())
+  committed = text_format.Parse(
+      _TRITON.read_text(encoding='utf-8'), triton.ModelConfig())
+  types = {'uint8': triton.TYPE_UINT8, 'float32': triton.TYPE_FP32}
+  for field in ('input', 'output'):
+    specs = getattr(signature, f'{field}s').values()
+    tensors = getattr(config, field)
+    assert [(t.name, t.data_type) for t in tensors] == [
+        (spec.key, types[spec.dtype]) for spec in specs]
+    assert [tuple(t.dims) for t in tensors] == [
+        tuple(-1 if size is None else size for size in spec.shape)
+        for spec in specs]
+    assert [(t.name, t.data_type, len(t.dims)) for t in tensors] == [
+        (t.name, t.data_type, len(t.dims)) for t in getattr(committed, field)]
+  assert config.platform == committed.platform == 'tensorflow_savedmodel'
+  assert config.max_batch_size == committed.max_batch_size == 0
+
+
+def test_generator_writes_scalars_and_strings():
+  signature = _signature(
+      [TensorSpec('image', 'string', (None,))], [TensorSpec('n', 'int64', ())])
+  assert triton_config.config_text(signature).splitlines() == [
+      'platform: "tensorflow_savedmodel"',
+      'max_batch_size: 0',
+      'input [',
+      '  { name: "image" data_type: TYPE_STRING dims: [ -1 ] }',
+      ']',
+      'output [',
+      '  { name: "n" data_type: TYPE_INT64 dims: [ 1 ] reshape { shape: [ ] } }',
+      ']']
+
+
+@pytest.mark.parametrize('spec, sentence', [
+    (TensorSpec('masks', 'bfloat16', (1, 2)), 'masks is bfloat16.*float16, float32'),
+    (TensorSpec('masks', 'float32', None), 'rank of masks is not known'),
+])
+def test_generator_refuses_what_triton_cannot_say(spec, sentence):
+  with pytest.raises(UserError, match=sentence):
+    triton_config.config_text(_signature([], [spec]))
+
+
+@pytest.mark.slow
+def test_generator_prints_the_config_of_an_export(exported):
+  done = _run_generator(f'--saved_model_dir={exported}')
+  assert (done.returncode, done.stderr) == (0, '')
+  assert done.stdout == triton_config.config_text(read_signature(exported))
+
+
+def test_generator_tells_a_mistake_in_a_sentence(tmp_path):
+  done = _run_generator(f'--saved_model_dir={tmp_path}')
+  assert (done.returncode, done.stdout) == (1, '')
+  assert done.stderr.startswith(f'triton_config: {tmp_path} is no SavedModel')
+  assert len(done.stderr.splitlines()) == 1
+
+
+def _run_generator(*flags):
+  return subprocess.run(
+      [sys.executable, '-m', 'exporter.triton_config', *flags], cwd=_ROOT,
+      capture_output=True, text=True)
+
+
+def _signature(inputs, outputs):
+  return Signature('serving_default', ('serve',), {s.key: s for s in inputs},
+                   {s.key: s for s in outputs})
+
+
+def _triton_lines():
+  lines = _TRITON.read_text(encoding='utf-8').splitlines()
+  return [line for line in lines if not line.startswith('#')]
+
+
+def _sizes_in(pipeline) -> dict[str, int]:
+  text = pathlib.Path(pipeline).read_text(encoding='utf-8')
+  return {name: int(value)
+          for name, value in re.findall(r'^\s*(\w+): (\d+)$', text, re.M)}
