@@ -1,6 +1,6 @@
 r"""Measures what a client feels: stock's export and ours behind one server.
 
-  python -m benchmarks.round_trip --requests=20 --rounds=3
+  python -m benchmarks.round_trip
   python -m benchmarks.round_trip --stock_dir=exported/stock --ours_dir=exported/lean
 
 From a request that is ready to NumPy arrays, over loopback, on gRPC and on REST:
@@ -297,9 +297,10 @@ def _define_flags() -> None:
   flags.DEFINE_string('ours_model', 'ours', 'Name of ours.')
   flags.DEFINE_multi_enum('transport', list(_TRANSPORTS), list(_TRANSPORTS),
                           'What to measure. Repeatable.', case_sensitive=False)
-  flags.DEFINE_integer('requests', 20, 'Of each contender in a round, after one that'
+  # Short turns: what else the machine does then slows all contenders alike.
+  flags.DEFINE_integer('requests', 5, 'Of each contender in a round, after one that'
                        ' does not count.', lower_bound=1)
-  flags.DEFINE_integer('rounds', 3, 'How often contenders take turns.', lower_bound=1)
+  flags.DEFINE_integer('rounds', 12, 'How often contenders take turns.', lower_bound=1)
   flags.DEFINE_string('output_directory', 'build/round_trip',
                       'Where exports and results go.')
 
