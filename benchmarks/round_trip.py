@@ -154,8 +154,9 @@ def _summary(rounds: Sequence[Measured]) -> dict:
   """Of all requests of all rounds.
 
   Times are in seconds; those of the server's parts and of `other`, all that is none
-  of them (the network, and reading the answer), are medians, and None where the
-  server does not tell. `grown_bytes` is the median of the rounds.
+  of them (the network, and reading the answer; on gRPC also making one string of the
+  message), are medians, and None where the server does not tell. `grown_bytes` is the
+  median of the rounds.
   """
   seconds = [value for measured in rounds for value in measured.seconds]
   told = [parts for measured in rounds for parts in measured.server_seconds]

@@ -6,6 +6,7 @@ wrong has the status and nearly the words of TensorFlow Serving (predict_util.cc
 """
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 
 import grpc
@@ -141,6 +142,20 @@ class ServedModels:
       raise ServingError(grpc.StatusCode.NOT_FOUND,
                          f'Servable not found for request: {asked}')
     return model
+
+
+def part_seconds(start: float, was_read: float,
+                 has_run: float) -> tuple[tuple[str, str], ...]:
+  """Tells clients what took how long, as headers or as metadata.
+
+  Args:
+    start: `time.monotonic()` when the request was there.
+    was_read: when its tensors were.
+    has_run: when the model had run, and the answer was yet to be written.
+  """
+  times = (start, was_read, has_run, time.monotonic())
+  return tuple((f'{part}-seconds', f'{end - begin:.6f}') for part, begin, end
+               in zip(('read', 'model', 'write'), times, times[1:]))
 
 
 def _check_inputs(inputs: Mapping[str, np.ndarray],

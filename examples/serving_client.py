@@ -4,8 +4,8 @@ r"""Asks TensorFlow Serving for detections, on gRPC or on REST. Made to be copie
   python serving_client.py --image=street.jpg --model=mask_rcnn --rest=localhost:8501
 
 prints what is in the photo. For a model that was exported with input type
-encoded_image_string_tensor add --send_file: the file goes as it is, which is a
-tenth of its pixels.
+encoded_image_string_tensor add --send_file: the file goes as it is, which is smaller
+than its pixels.
 
 It needs absl-py, grpcio, numpy and Pillow, for gRPC tensorflow-serving-api as well,
 and nothing of the repository that it comes from.
@@ -36,7 +36,7 @@ def predict_grpc(host, model, image):
 
   Raises:
     grpc.RpcError: with RESOURCE_EXHAUSTED where the response is larger than 4 MB,
-      as a stock Mask R-CNN's is; then make the channel with the option
+      as that of a stock 1024 px Mask R-CNN is; then make the channel with the option
       ('grpc.max_receive_message_length', -1), or export fewer outputs.
   """
   # Here, as it takes ten seconds: the protos import all of TensorFlow.

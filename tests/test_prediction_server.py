@@ -3,6 +3,7 @@
 import base64
 import json
 import pathlib
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -11,8 +12,8 @@ import urllib.request
 import numpy as np
 import pytest
 
-from benchmarks import json_request
-from benchmarks.served_models import ServingError, find_version
+from benchmarks import json_request, prediction_rest
+from benchmarks.served_models import ServedModels, ServingError, find_version
 from exporter import predict_response_size, tensor_json
 from exporter.errors import UserError
 from exporter.saved_model_signature import Signature, TensorSpec
@@ -62,6 +63,13 @@ def test_command_line_tells_mistakes(models, expected):
       cwd=_ROOT, capture_output=True, text=True)
   assert done.returncode == 1
   assert expected in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_a_port_in_use_is_told():
+  with socket.create_server(('127.0.0.1', 0)) as taken:
+    port = taken.getsockname()[1]
+    with pytest.raises(UserError, match=f'The port {port} of 127.0.0.1 cannot'):
+      prediction_rest.start(ServedModels([]), '127.0.0.1', port)
 
 
 # JSON requests.
