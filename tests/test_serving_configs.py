@@ -78,6 +78,8 @@ def test_kserve_is_an_inference_service(inference_service):
   assert re.fullmatch(_KUBERNETES_NAME, inference_service['metadata']['name'])
   (predictor,) = inference_service['spec'].values()
   assert predictor is inference_service['spec']['predictor']
+  # A misspelt field would be dropped, or refused, by the cluster.
+  assert set(predictor) == {'minReplicas', 'maxReplicas', 'model'}
   assert 1 <= predictor['minReplicas'] <= predictor['maxReplicas']
 
 
@@ -86,7 +88,12 @@ def test_kserve_serves_a_saved_model(inference_service):
   assert model['modelFormat'] == {'name': 'tensorflow', 'version': '2'}
   assert model['runtime'] == 'kserve-tensorflow-serving'
   assert re.fullmatch(r'gs://BUCKET/\w+', model['storageUri'])
+  for amounts in model['resources'].values():
+    assert set(amounts) == {'cpu', 'memory'}
   assert set(model['resources']) == {'requests', 'limits'}
+  assert set(model) - {'ports'} == {
+      'modelFormat', 'runtime', 'runtimeVersion', 'protocolVersion', 'storageUri',
+      'resources'}
 
 
 def test_kserve_opens_the_port_of_its_protocol(inference_service):
