@@ -27,7 +27,9 @@ _INTEROP = [
     'tf2onnx',
     'tritonclient[grpc]',
 ]
-_TEST = ['hypothesis', 'pillow', 'pytest', *_PLOT, *_PATCHES, *_SERVING]
+_EVALUATION = ['lvis', 'opencv-python-headless', 'pycocotools']  # Upstream's.
+_TEST = ['hypothesis', 'pillow', 'pytest', *_EVALUATION, *_PLOT, *_PATCHES,
+         *_SERVING]
 
 setuptools.setup(
     name='lean-detection-exporter',
