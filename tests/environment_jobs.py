@@ -1,6 +1,7 @@
 """What test_object_detection_env.py runs in processes of its own."""
 
 import importlib
+import os
 import pathlib
 
 
@@ -8,6 +9,7 @@ def prepare_after_keras(version: str):
   """Prepares after TensorFlow was imported and its Keras used; returns the error."""
   import tensorflow as tf
   from exporter import object_detection_env
+  os.environ.pop('TF_USE_LEGACY_KERAS', None)  # Other tests may have set it.
   assert tf.keras.__version__.startswith(version)
   try:
     object_detection_env.prepare()

@@ -114,8 +114,8 @@ class _Needs:
         # Branches return alike, also where one of them is called elsewhere too.
         self.edges['result', name, i] |= {('result', n, i) for n in callees}
       if condition:
-        self.edges['output', body, node.name, i] |= {
-            ('argument', n, i) for n in called}
+        # What the body returns it takes, also where it is called elsewhere too.
+        self.edges['result', callees[0], i] |= {('argument', n, i) for n in called}
 
   def callees(self, node):
     """(callees, condition, first input that is passed) of a call, else None."""
