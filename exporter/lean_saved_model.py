@@ -15,7 +15,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 
 from exporter import (
-    asset_files, object_graph, saved_model_pruning, variable_bundle)
+    asset_files, graph_bodies, object_graph, saved_model_pruning, saver_graph,
+    variable_bundle)
 from exporter.errors import UserError
 
 
@@ -106,16 +107,34 @@ def save_lean(concrete_function, target: str) -> None:
   """
   import tensorflow as tf
   input_signature, _ = concrete_function.structured_input_signature
-  root = tf.Module()
   # Saving a module of Keras layers would write every layer's call functions.
-  root.captured_variables = list(concrete_function.graph.variables)
+  root = tf.train.Checkpoint(variables=list(concrete_function.graph.variables))
   # Saving the model's own tf.function would trace it once more.
   root.__call__ = tf.function(_positional(concrete_function, input_signature),
                               input_signature=input_signature, autograph=False)
   with tempfile.TemporaryDirectory(dir=os.path.dirname(target)) as unpruned:
-    tf.saved_model.save(root, unpruned, signatures=concrete_function)
-    write_lean(unpruned, target,
-               {'serving_default': list(concrete_function.structured_outputs)})
+    # Tracing a saver takes longer than all else; pruning writes one of its own.
+    tf.saved_model.save(
+        root, unpruned, signatures=concrete_function,
+        options=tf.saved_model.SaveOptions(experimental_skip_saver=True))
+    saved_model = read_saved_model(unpruned)
+    _add_saver(serving_graph(saved_model))
+    lean, pruned = prune(
+        saved_model, {'serving_default': list(concrete_function.structured_outputs)})
+    write(lean, pruned, unpruned, target)
+
+
+def _add_saver(meta_graph) -> None:
+  """Adds a saver for the variables that the root lists and the graph reads."""
+  objects = meta_graph.object_graph_def
+  keys = object_graph.listed_variables(objects)
+  nodes = object_graph.captured_ids(
+      objects, graph_bodies.bodies_of(meta_graph.graph_def)[graph_bodies.MAIN_GRAPH])
+  saver_graph.write_saver(meta_graph, [
+      saver_graph.SavedVariable(
+          node, keys[i], slice='', dtype=objects.nodes[i].variable.dtype,
+          is_resource=True)
+      for node, i in nodes.items() if i in keys])
 
 
 def _positional(concrete_function, input_signature):

@@ -8,6 +8,7 @@ graph still reads. Everything else (layers, optimizers, their functions) is gone
 import dataclasses
 
 from exporter.errors import UserError
+from exporter.graph_bodies import Body, call_of
 
 _CALL = '__call__'
 _SIGNATURES = 'signatures'
@@ -149,19 +150,38 @@ def checkpoint_graph(object_graph, trackable_graph) -> None:
     mirror = trackable_graph.nodes.add()
     for child in node.children:
       mirror.children.add(node_id=child.node_id, local_name=child.local_name)
-  holder = _child(object_graph, 0, _VARIABLES)
-  for child in object_graph.nodes[holder].children if holder is not None else ():
-    mirror = trackable_graph.nodes[child.node_id]
+  for node_id, key in listed_variables(object_graph).items():
+    mirror = trackable_graph.nodes[node_id]
     mirror.has_checkpoint_values.value = True
     mirror.attributes.add(
         name='VARIABLE_VALUE',
-        full_name=object_graph.nodes[child.node_id].variable.name,
-        checkpoint_key=checkpoint_key(int(child.local_name)))
+        full_name=object_graph.nodes[node_id].variable.name, checkpoint_key=key)
 
 
 def checkpoint_key(position: int) -> str:
   """Checkpoint entry of the variable at `position` in the root's list."""
   return _KEY.format(position)
+
+
+def listed_variables(object_graph) -> dict[int, str]:
+  """Checkpoint entry by object id, of the variables in the root's list."""
+  holder = _child(object_graph, 0, _VARIABLES)
+  return {} if holder is None else {
+      child.node_id: checkpoint_key(int(child.local_name))
+      for child in object_graph.nodes[holder].children}
+
+
+def captured_ids(object_graph, main: Body) -> dict[str, int]:
+  """Object id by node of the main graph, of what its calls capture."""
+  ids = {}
+  for name, node in main.nodes.items():
+    call = call_of(node)
+    if call is not None and call.callees[0] in object_graph.concrete_functions:
+      captured = object_graph.concrete_functions[call.callees[0]].bound_inputs
+      edges = main.data_edges(name)
+      ids.update((edge.source, object_id) for edge, object_id in
+                 zip(edges[len(edges) - len(captured):], captured))
+  return ids
 
 
 def rewrite(object_graph, signatures: dict[str, ObjectFunction],

@@ -313,15 +313,7 @@ class _Pruner:
     """The object of each variable, known by what the main graph's calls capture."""
     if not self._has_objects:
       return []
-    main = self._bodies[MAIN_GRAPH]
-    ids = {}
-    for name, node in main.nodes.items():
-      call = call_of(node)
-      if call is not None and call.callees[0] in self._objects.concrete_functions:
-        captured = self._objects.concrete_functions[call.callees[0]].bound_inputs
-        edges = main.data_edges(name)
-        ids.update((edge.source, object_id) for edge, object_id in
-                   zip(edges[len(edges) - len(captured):], captured))
+    ids = object_graph.captured_ids(self._objects, self._bodies[MAIN_GRAPH])
     for v in variables:
       if v.node not in ids:
         raise UserError(f'The SavedModel is damaged: no object stands for the'

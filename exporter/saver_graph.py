@@ -65,7 +65,8 @@ def read_saver(meta_graph, bodies: dict[str, Body]) -> list[SavedVariable]:
 def write_saver(meta_graph, variables: list[SavedVariable]) -> None:
   """Adds nodes that save and restore `variables` and names them in `saver_def`.
 
-  The nodes of the former saver must be gone, but for its filename tensor.
+  The nodes of the former saver, if there was one, must be gone, but for its
+  filename tensor.
   """
   saver = meta_graph.saver_def
   if not variables:
@@ -77,6 +78,11 @@ def write_saver(meta_graph, variables: list[SavedVariable]) -> None:
   def add(name, op, inputs):
     return graph_def.node.add(name=f'{scope}/{name}', op=op, input=inputs)
 
+  if not saver.filename_tensor_name:
+    path = add('filename', 'Placeholder', [])
+    path.attr['dtype'].type = _DT_STRING
+    path.attr['shape'].shape.SetInParent()  # A scalar.
+    saver.filename_tensor_name = f'{path.name}:0'
   filename = saver.filename_tensor_name.removesuffix(':0')
   names = add('tensor_names', 'Const', [])
   _set_strings(names, [v.key for v in variables])
@@ -110,6 +116,7 @@ def write_saver(meta_graph, variables: list[SavedVariable]) -> None:
   saver.save_tensor_name = f'{saved.name}:0'
   saver.restore_op_name = restored.name
   saver.sharded = False
+  saver.version = saver.V2
 
 
 _DT_STRING = 7  # of tensorflow.DataType
