@@ -200,12 +200,13 @@ def _link_others(source: str, target: str, owned: Collection[str]) -> None:
     if entry.name in owned or os.path.lexists(path):
       continue
     if entry.is_dir(follow_symlinks=False):
-      shutil.copytree(entry.path, path, symlinks=True, copy_function=_link)
+      shutil.copytree(entry.path, path, symlinks=True, copy_function=link)
     else:
-      _link(entry.path, path)
+      link(entry.path, path)
 
 
-def _link(source: str, target: str) -> None:
+def link(source: str, target: str) -> None:
+  """Makes `target` the same file as `source`, or else a copy of it."""
   try:
     os.link(source, target, follow_symlinks=False)
   except OSError:  # A file system without hard links.

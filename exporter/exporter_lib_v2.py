@@ -28,6 +28,7 @@ object_detection_env.prepare()
 
 import contextlib
 import inspect
+from collections.abc import Sequence
 
 from absl import logging
 import tensorflow as tf
@@ -36,7 +37,9 @@ from exporter import atomic_directory
 from exporter import compact_outputs
 from exporter import lean_saved_model
 from exporter import saved_model_check
+from exporter import serving_layout
 from exporter import tracing
+from exporter import warmup_requests
 from exporter.compact_options import CompactOptions
 from exporter.errors import UserError, did_you_mean
 from exporter.output_keys import OutputSelection
@@ -289,7 +292,9 @@ def export_inference_graph(input_type,
                            *,
                            output_selection: OutputSelection | None = None,
                            compact_options: CompactOptions | None = None,
-                           verify: bool = False):
+                           verify: bool = False,
+                           serving_version: int | None = None,
+                           warmup_images: Sequence[str] = ()):
   """Exports a trained model: `saved_model/`, `checkpoint/`, `pipeline.config`.
 
   The folder appears complete or not at all; an older export in its place stays
@@ -310,6 +315,9 @@ def export_inference_graph(input_type,
       them in a lean SavedModel. None leaves them as they are.
     verify: whether to compare the export's outputs on an image, bit for bit,
       with those of the model it was made from.
+    serving_version: also writes the SavedModel to `output_directory/N/`, where
+      TensorFlow Serving looks for version N.
+    warmup_images: image files with which TensorFlow Serving warms it up.
 
   Raises:
     UserError: an argument, the checkpoint or the selection does not fit.
@@ -323,6 +331,9 @@ def export_inference_graph(input_type,
   checkpoint_path = find_checkpoint(trained_checkpoint_dir)
   atomic_directory.check_writable(output_directory,
                                   folders=(_CHECKPOINT, _SAVED_MODEL))
+  warmup_requests.check_images(warmup_images)
+  if serving_version is not None:
+    serving_layout.check_version_is_new(output_directory, serving_version)
   with atomic_directory.new_directory(
       output_directory,
       owned=(_CHECKPOINT, _SAVED_MODEL, _PIPELINE_CONFIG)) as directory:
@@ -350,6 +361,10 @@ def export_inference_graph(input_type,
         saved_model_check.compare_outputs(
             saved_model_dir, concrete_function,
             sample_inputs(input_type, concrete_function))
+    if warmup_images:
+      warmup_requests.write(saved_model_dir, warmup_images)
+    if serving_version is not None:
+      serving_layout.add_version(saved_model_dir, directory, serving_version)
 
 
 def find_checkpoint(trained_checkpoint_dir: str) -> str:

@@ -32,6 +32,8 @@ from exporter import atomic_directory
 from exporter import command_line
 from exporter import compact_options
 from exporter import output_profile
+from exporter import serving_layout
+from exporter import warmup_requests
 from exporter.errors import UserError, did_you_mean
 from exporter.side_inputs import parse_side_inputs
 
@@ -110,6 +112,14 @@ _VERIFY = flags.DEFINE_boolean(
     'verify', False,
     'Run the export and the model it came from on an image and compare all'
     ' outputs bit for bit; an export that differs is thrown away.')
+_SERVING_VERSION = flags.DEFINE_integer(
+    'serving_version', None,
+    'Also writes the SavedModel as this version in the output directory, as'
+    ' TensorFlow Serving polls it: OUTPUT_DIRECTORY/N/saved_model.pb.')
+_WARMUP_IMAGE = flags.DEFINE_multi_string(
+    'warmup_image', [],
+    'Image file with which TensorFlow Serving warms the model up before the first'
+    ' request; may be given several times.')
 
 flags.mark_flag_as_required('pipeline_config_path')
 
@@ -151,6 +161,9 @@ def _run():
   if not _LIST_OUTPUT_KEYS.value:
     atomic_directory.check_writable(
         _OUTPUT_DIRECTORY.value, folders=('checkpoint', 'saved_model'))
+    warmup_requests.check_images(_WARMUP_IMAGE.value)
+    if _SERVING_VERSION.value is not None:
+      serving_layout.check_version_is_new(_OUTPUT_DIRECTORY.value, _SERVING_VERSION.value)
 
   from exporter import exporter_lib_v2
   from exporter import pipeline_config
@@ -163,7 +176,8 @@ def _run():
   exporter_lib_v2.export_inference_graph(
       _INPUT_TYPE.value, config, _TRAINED_CHECKPOINT_DIR.value,
       _OUTPUT_DIRECTORY.value, *side_inputs, output_selection=profile.selection,
-      compact_options=profile.compact, verify=_VERIFY.value)
+      compact_options=profile.compact, verify=_VERIFY.value,
+      serving_version=_SERVING_VERSION.value, warmup_images=_WARMUP_IMAGE.value)
 
 
 def _profile():

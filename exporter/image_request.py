@@ -58,11 +58,11 @@ def run_on_image(saved_model_dir: str | os.PathLike, signature: Signature,
     UserError: the image cannot be read or decoded, no input takes one, or the
       model cannot be loaded or run on it.
   """
-  encoded = read_image_file(path)
   check_takes_image(signature)
+  encoded = read_image_file(path)
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
   import tensorflow as tf
-  _decode(tf, encoded, 3, path)
+  _decode(tf, encoded, 3, path)  # Before the model is loaded, which takes long.
   try:
     # The object is kept: it owns the variables, the function does not.
     model = tf.saved_model.load(find_saved_model(saved_model_dir),
@@ -70,16 +70,32 @@ def run_on_image(saved_model_dir: str | os.PathLike, signature: Signature,
   except (tf.errors.OpError, OSError, ValueError) as e:
     raise UserError(f'{saved_model_dir} cannot be loaded: {_first_line(e)}') from e
   function = model.signatures[signature.name]
-  inputs = {
-      spec.key: _value(tf, spec, encoded, path, function)
-      for spec in signature.inputs.values()
-  }
+  inputs = image_inputs(signature, path, function.graph.as_graph_def())
   try:
     outputs = function(**inputs)
   except tf.errors.OpError as e:
     raise UserError(
         f'{saved_model_dir} cannot be run on {path}: {_first_line(e)}') from e
   return {key: tensor.numpy() for key, tensor in outputs.items()}
+
+
+def image_inputs(signature: Signature, path: str | os.PathLike, graph_def) -> dict:
+  """What a client sends for the image at `path`, a tensor for each input.
+
+  Args:
+    signature: what `read_signature` says of the model.
+    path: a JPEG, PNG, GIF or BMP file.
+    graph_def: of the model; it tells what the model does with strings.
+
+  Raises:
+    UserError: the image cannot be read or decoded, or no input takes one.
+  """
+  import tensorflow as tf
+  check_takes_image(signature)
+  encoded = read_image_file(path)
+  _decode(tf, encoded, 3, path)
+  return {spec.key: _value(tf, spec, encoded, path, graph_def)
+          for spec in signature.inputs.values()}
 
 
 def _takes_pixels(spec: TensorSpec) -> bool:
@@ -97,9 +113,9 @@ def _takes_strings(spec: TensorSpec) -> bool:
   return spec.dtype == 'string'
 
 
-def _value(tf, spec: TensorSpec, encoded: bytes, path, function):
+def _value(tf, spec: TensorSpec, encoded: bytes, path, graph_def):
   if _takes_strings(spec):
-    text = _example(tf, encoded) if _parses_examples(function) else encoded
+    text = _example(tf, encoded) if _parses_examples(graph_def) else encoded
     return tf.constant(text, shape=_known(spec.shape))
   if _takes_pixels(spec):
     return _pixels(tf, spec, encoded, path)
@@ -130,11 +146,10 @@ def _decode(tf, encoded: bytes, channels: int, path):
     raise UserError(f'{path} is no JPEG, PNG, GIF or BMP image.') from e
 
 
-def _parses_examples(function) -> bool:
+def _parses_examples(graph_def) -> bool:
   """Whether the graph takes strings apart as `tf.Example` messages."""
-  graph = function.graph.as_graph_def()
-  nodes = [*graph.node]
-  for body in graph.library.function:
+  nodes = [*graph_def.node]
+  for body in graph_def.library.function:
     nodes.extend(body.node_def)
   return any(node.op.startswith('Parse') and 'Example' in node.op for node in nodes)
 

@@ -48,6 +48,14 @@ _IN_PLACE = flags.DEFINE_boolean(
     'Replace saved_model_dir itself, once the new one is complete.')
 _DRY_RUN = flags.DEFINE_boolean(
     'dry_run', False, 'Only print what would go; write nothing.')
+_SERVING_VERSION = flags.DEFINE_integer(
+    'serving_version', None,
+    'Also writes the SavedModel as this version in the output directory, as'
+    ' TensorFlow Serving polls it: OUTPUT_DIRECTORY/N/saved_model.pb.')
+_WARMUP_IMAGE = flags.DEFINE_multi_string(
+    'warmup_image', [],
+    'Image file with which TensorFlow Serving warms the model up before the first'
+    ' request; may be given several times.')
 
 flags.mark_flag_as_required('saved_model_dir')
 
@@ -64,7 +72,7 @@ def main(argv):
     report = slim_saved_model(
         _SAVED_MODEL_DIR.value, _OUTPUT_DIRECTORY.value, selection,
         _SIGNATURE.value, _KEEP_OTHER_SIGNATURES.value, _IN_PLACE.value,
-        _DRY_RUN.value)
+        _DRY_RUN.value, _SERVING_VERSION.value, _WARMUP_IMAGE.value)
   except UserError as e:
     print(f'slim_saved_model: {e}', file=sys.stderr)
     sys.exit(1)

@@ -13,8 +13,11 @@ the pipeline config nor object_detection.
 
 import dataclasses
 import os
+from collections.abc import Sequence
 
 from exporter import atomic_directory
+from exporter import serving_layout
+from exporter import warmup_requests
 from exporter.errors import UserError, did_you_mean
 from exporter.output_keys import OutputSelection
 
@@ -68,7 +71,9 @@ def slim_saved_model(saved_model_dir: str,
                      signature: str = 'serving_default',
                      keep_other_signatures: bool = False,
                      in_place: bool = False,
-                     dry_run: bool = False) -> SlimReport:
+                     dry_run: bool = False,
+                     serving_version: int | None = None,
+                     warmup_images: Sequence[str] = ()) -> SlimReport:
   """Writes a SavedModel with only the selected outputs of a signature.
 
   Args:
@@ -81,6 +86,9 @@ def slim_saved_model(saved_model_dir: str,
     in_place: replace `saved_model_dir` itself; then `output_directory` is None
       or the same.
     dry_run: only report.
+    serving_version: also writes the slimmed one to `output_directory/N/`, where
+      TensorFlow Serving looks for version N.
+    warmup_images: image files with which TensorFlow Serving warms it up.
 
   Raises:
     UserError: an argument does not fit, or the SavedModel cannot be read or
@@ -90,6 +98,9 @@ def slim_saved_model(saved_model_dir: str,
   _check_is_saved_model(saved_model_dir)
   if not dry_run:
     atomic_directory.check_writable(target)
+    warmup_requests.check_images(warmup_images)
+    if serving_version is not None:
+      serving_layout.check_version_is_new(target, serving_version)
 
   from exporter import lean_saved_model, saved_model_check  # Import TensorFlow.
   saved_model = lean_saved_model.read_saved_model(saved_model_dir)
@@ -109,6 +120,10 @@ def slim_saved_model(saved_model_dir: str,
       lean_saved_model.write(lean, pruned, saved_model_dir, directory)
       saved_model_check.check_graph(lean_saved_model.serving_graph(
           lean_saved_model.read_saved_model(directory)))
+      if warmup_images:
+        warmup_requests.write(directory, warmup_images, signature)
+      if serving_version is not None:
+        serving_layout.add_version(directory, directory, serving_version)
   return report
 
 

@@ -1,0 +1,80 @@
+"""Writes the requests that TensorFlow Serving warms a model up with.
+
+The first request to a model takes many times as long as a later one. A server
+that finds `assets.extra/tf_serving_warmup_requests` sends itself what is in it
+before it calls the model ready.
+"""
+
+import importlib.util
+import os
+from collections.abc import Sequence
+
+from exporter import image_request
+from exporter.errors import UserError
+from exporter.saved_model_signature import DEFAULT_SIGNATURE, read_signature
+
+_FILE = os.path.join('assets.extra', 'tf_serving_warmup_requests')
+
+# The server refuses a model with more.
+_MAX_REQUESTS = 1000
+
+
+def check_images(images: Sequence[str]) -> None:
+  """Tells early what would keep `write` from succeeding; needs no TensorFlow.
+
+  Raises:
+    UserError: an image cannot be read, there are too many, or the package with
+      the protos of the requests is missing.
+  """
+  if len(images) > _MAX_REQUESTS:
+    raise UserError(f'{len(images)} warm-up images are too many: TensorFlow Serving'
+                    f' takes {_MAX_REQUESTS} requests at most.')
+  for path in images:
+    image_request.read_image_file(path)
+  if images and importlib.util.find_spec('tensorflow_serving') is None:
+    raise UserError(
+        "Warm-up requests need the package 'tensorflow_serving', which is not"
+        ' installed; pip install tensorflow-serving-api.')
+
+
+def write(saved_model_dir: str, images: Sequence[str],
+          signature_name: str = DEFAULT_SIGNATURE) -> None:
+  """Writes one PredictionLog record for each image into a SavedModel.
+
+  Args:
+    saved_model_dir: the SavedModel; a file of an earlier call is replaced.
+    images: paths of JPEG, PNG, GIF or BMP files.
+    signature_name: the signature that is called. Its inputs decide whether an
+      image goes as pixels, as the encoded file or in a `tf.Example`; inputs that
+      are no image are zeros.
+
+  Raises:
+    UserError: an image cannot be decoded, or no input takes one.
+  """
+  import tensorflow as tf
+  signature = read_signature(saved_model_dir, signature_name)
+  graph_def = _graph_def(saved_model_dir)
+  path = os.path.join(saved_model_dir, _FILE)
+  os.makedirs(os.path.dirname(path), exist_ok=True)
+  with tf.io.TFRecordWriter(path) as writer:
+    for image in images:
+      inputs = image_request.image_inputs(signature, image, graph_def)
+      writer.write(_prediction_log(signature_name, inputs).SerializeToString())
+
+
+def _graph_def(saved_model_dir: str):
+  from exporter import lean_saved_model
+  return lean_saved_model.serving_graph(
+      lean_saved_model.read_saved_model(saved_model_dir)).graph_def
+
+
+def _prediction_log(signature_name: str, inputs):
+  import tensorflow as tf
+  from tensorflow_serving.apis import prediction_log_pb2
+  log = prediction_log_pb2.PredictionLog()
+  request = log.predict_log.request
+  # No model name: the server runs the requests on the model they lie in.
+  request.model_spec.signature_name = signature_name
+  for key, value in inputs.items():
+    request.inputs[key].CopyFrom(tf.make_tensor_proto(value.numpy()))
+  return log
