@@ -34,7 +34,8 @@ _CHOSEN = flags.DEFINE_list(
 _ROUNDS = flags.DEFINE_integer(
     'rounds', 3, 'How often each is measured; the median counts.', lower_bound=1)
 _RUNS = flags.DEFINE_integer(
-    'runs', 3, 'Inferences after the first in each process.', lower_bound=1)
+    'runs', 3, 'Inferences after the first in each process; 0 for none at all.',
+    lower_bound=0)
 _RECIPE = flags.DEFINE_boolean(
     'recipe', True, 'Whether to measure slimming and the load-pop-save recipe.')
 _OUTPUT = flags.DEFINE_string(
@@ -101,6 +102,8 @@ def _measure_loading(results, loader, name, saved_model, runs) -> None:
   times = json.loads(done.stdout.splitlines()[-1])
   _add(results, f'{loader} load s', name, times['load_seconds'])
   _add(results, f'{loader} peak MB', name, _peak_of_loading(loader, saved_model))
+  if not runs:
+    return
   _add(results, f'{loader} first run s', name, times['first_run_seconds'])
   _add(results, f'{loader} later run s', name, times['later_run_seconds'])
   _add(results, 'response bytes', name, times['response_bytes'])

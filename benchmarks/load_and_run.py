@@ -3,7 +3,8 @@
   python -m benchmarks.load_and_run SAVED_MODEL_DIR LOADER RUNS
 
 Prints JSON: seconds to load, of the first run, and the median of the later ones,
-and the bytes of the tensors of one response. TensorFlow's import is not counted.
+and the bytes of the tensors of one response; of loading alone, if RUNS is 0.
+TensorFlow's import is not counted.
 """
 
 import json
@@ -42,6 +43,9 @@ LOADERS = {'tf2': load_with_tf2, 'session': load_with_session}
 def main(saved_model_dir: str, loader: str, runs: str) -> None:
   image = np.random.RandomState(0).randint(256, size=_IMAGE_SHAPE, dtype=np.uint8)
   load_seconds, run = _timed(lambda: LOADERS[loader](saved_model_dir))
+  if not int(runs):
+    print(json.dumps({'load_seconds': load_seconds}))
+    return
   first_seconds, outputs = _timed(lambda: run(image))
   later = [_timed(lambda: run(image))[0] for _ in range(int(runs))]
   print(json.dumps({
