@@ -10,7 +10,6 @@ the ratio ours/stock of each.
 
 import json
 import os
-import platform
 import statistics
 import sys
 
@@ -20,6 +19,7 @@ from rich import console as rich_console
 from rich import progress
 from rich import table as rich_table
 
+from benchmarks import machine
 from benchmarks import processes
 
 _MODELS = {
@@ -162,26 +162,11 @@ def medians(results: Results) -> dict[str, dict[str, float]]:
   return rows
 
 
-def machine() -> dict[str, str]:
-  """What the numbers hold for."""
-  from importlib import metadata
-  with open('/proc/cpuinfo', encoding='utf-8') as f:
-    models = [line.partition(':')[2].strip() for line in f
-              if line.startswith('model name')]
-  return {
-      'processor': f'{len(models)} × {models[0]}' if models else
-                   platform.processor(),
-      'python': platform.python_version(),
-      **{distribution: metadata.version(distribution)
-         for distribution in (*metadata.packages_distributions()['tensorflow'],
-                              'protobuf', 'numpy')},
-  }
-
-
 def main(argv):
   if len(argv) > 1 or set(_CHOSEN.value) - set(_MODELS):
     sys.exit(f'Unknown arguments; models are {", ".join(_MODELS)}.')
-  report = {'machine': machine(), 'rounds': _ROUNDS.value, 'models': {}}
+  report = {'machine': machine.describe(('protobuf', 'numpy')),
+            'rounds': _ROUNDS.value, 'models': {}}
   console = rich_console.Console(width=110)
   for model in _CHOSEN.value:
     directory = os.path.join(_OUTPUT.value, model)

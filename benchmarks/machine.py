@@ -6,9 +6,11 @@ from importlib import metadata
 
 
 def describe(packages: Sequence[str]) -> dict[str, str]:
-  """The processors, Python, and the versions of packages, by name."""
+  """The processors, Python, and the versions of TensorFlow and `packages`, by name."""
+  # It is installed as tensorflow, tensorflow-cpu and so on.
+  tensorflow = metadata.packages_distributions()['tensorflow']
   return {'processor': _processors(), 'python': platform.python_version(),
-          **{package: metadata.version(package) for package in packages}}
+          **{name: metadata.version(name) for name in (*tensorflow, *packages)}}
 
 
 def _processors() -> str:
