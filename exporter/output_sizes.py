@@ -3,9 +3,6 @@
 import dataclasses
 from collections.abc import Callable, Collection, Sequence
 
-from rich import console as rich_console
-from rich import table as rich_table
-
 
 @dataclasses.dataclass(frozen=True)
 class OutputSize:
@@ -50,6 +47,8 @@ def print_output_sizes(sizes: Sequence[OutputSize],
     sizes: in the order of the rows.
     kept: the keys that a selection keeps, marked in a column of their own.
   """
+  from rich import console as rich_console  # Exports import this module as well.
+  from rich import table as rich_table
   table = rich_table.Table(show_footer=True)
   table.add_column('output key', footer='sum', no_wrap=True)
   table.add_column('dtype')

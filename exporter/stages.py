@@ -6,8 +6,6 @@ import time
 from collections.abc import Iterator
 
 from absl import logging
-from rich import console as rich_console
-from rich import progress
 
 
 class Stages:
@@ -18,9 +16,6 @@ class Stages:
         ...
   """
 
-  def __init__(self):
-    self._console = rich_console.Console(stderr=True)
-
   @contextlib.contextmanager
   def __call__(self, name: str) -> Iterator[None]:
     """Reports the stage `name` for the length of the block."""
@@ -30,10 +25,11 @@ class Stages:
       yield
       logging.info('%s: %.1f s', name, time.monotonic() - start)
       return
+    from rich import console, progress  # Not needed where there is no terminal.
     with progress.Progress(
         progress.SpinnerColumn(finished_text='[green]✓[/]'),
         progress.TextColumn('{task.description:<12}'),
-        progress.TimeElapsedColumn(), console=self._console) as bar:
+        progress.TimeElapsedColumn(), console=console.Console(stderr=True)) as bar:
       task = bar.add_task(name, total=1)
       yield
       bar.update(task, completed=1)
