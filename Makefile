@@ -32,7 +32,7 @@ $(STAMP): $(LOCK) requirements/bootstrap.txt setup.py
 	  $(RUN) -m pip $(INSTALL) $(LOCK) -e .
 	@touch $@
 
-# The runtimes that `make interop` runs exports in; there is none for TF=2.15.
+# The runtimes and schemas of `make interop`; there is none for TF=2.15.
 $(VENV)/interop: requirements/interop-$(TF).txt $(STAMP)
 	$(RUN) -m uv pip $(INSTALL) $< --python $(RUN) || $(RUN) -m pip $(INSTALL) $<
 	@touch $@
