@@ -38,7 +38,7 @@ _EDITS = (
 )
 
 # libcst loses the end of a file whose last line ends in a comment and a backslash.
-_WORDS = st.text('abc ()[]:"\'\\#é', max_size=6).map(lambda w: w.rstrip('\\'))
+_WORDS = st.text('abc ()[]:"\'\\#é', max_size=6).map(lambda w: w.rstrip('\\ '))
 
 
 @st.composite
