@@ -48,12 +48,13 @@ def reformatted(draw, source):
   lines = []
   unit = '  ' if '\n  def ' in source else '    '
   for line in source.split('\n'):
+    opens_class = line.startswith('class ') and line.endswith(':')
     if line.strip() and draw(st.integers(0, 9)) == 0:
       line += '  # ' + draw(_WORDS)
     if draw(st.integers(0, 9)) == 0:
       lines.append(draw(st.sampled_from(['', '   ', '# top', '          # deep'])))
     lines.append(line)
-    if line.startswith('class ') and line.endswith(':') and draw(st.booleans()):
+    if opens_class and draw(st.booleans()):
       # Right below the class statement it may also come before its docstring.
       lines += [f'{unit}def extra(self, value=None):', f'{unit * 2}return value', '']
   scale = draw(st.sampled_from([1, 2, 3]))
