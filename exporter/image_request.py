@@ -70,7 +70,7 @@ def run_on_image(saved_model_dir: str | os.PathLike, signature: Signature,
   except (tf.errors.OpError, OSError, ValueError) as e:
     raise UserError(f'{saved_model_dir} cannot be loaded: {_first_line(e)}') from e
   function = model.signatures[signature.name]
-  inputs = image_inputs(signature, path, function.graph.as_graph_def())
+  inputs = _inputs(tf, signature, encoded, path, function.graph.as_graph_def())
   try:
     outputs = function(**inputs)
   except tf.errors.OpError as e:
@@ -93,7 +93,11 @@ def image_inputs(signature: Signature, path: str | os.PathLike, graph_def) -> di
   import tensorflow as tf
   check_takes_image(signature)
   encoded = read_image_file(path)
-  _decode(tf, encoded, 3, path)
+  _decode(tf, encoded, 3, path)  # What goes as a file must be an image as well.
+  return _inputs(tf, signature, encoded, path, graph_def)
+
+
+def _inputs(tf, signature: Signature, encoded: bytes, path, graph_def) -> dict:
   return {spec.key: _value(tf, spec, encoded, path, graph_def)
           for spec in signature.inputs.values()}
 
