@@ -1,19 +1,29 @@
-# TF=2.15 runs any target on the other stack. ARGS goes to the command it ends in.
+# TF=2.8 runs any target on that stack. ARGS goes to the command it ends in.
 TF ?= 2.20
-LOCK := requirements/tf-$(TF).txt
-ifeq ($(wildcard $(LOCK)),)
-  $(error TF is $(TF); there is a stack for 2.20 and for 2.15)
+# The Pythons that each stack's lock is for, the one that it is tested with first.
+PYTHONS_2.8 := 3.9 3.10
+PYTHONS_2.10 := 3.10
+PYTHONS_2.12 := 3.11 3.10
+PYTHONS_2.15 := 3.11 3.10
+PYTHONS_2.20 := 3.11 3.12 3.10
+PYTHONS_2.21 := 3.13 3.12 3.11 3.10
+STACKS := 2.8 2.10 2.12 2.15 2.20 2.21
+ifeq ($(filter $(TF),$(STACKS)),)
+  $(error TF is $(TF); there are stacks for $(STACKS))
 endif
+FITTING := $(PYTHONS_$(TF))
+LOCK := requirements/tf-$(TF).txt
 
 VENV := $(if $(filter 2.20,$(TF)),.venv,.venv-$(TF))
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/complete
 
-# The newest 3.x that TensorFlow has wheels for.
-NEWEST := $(if $(filter 2.15,$(TF)),11,12)
-FITS := -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, $(NEWEST)))'
-PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
-            $$p $(FITS) 2>/dev/null && echo $$p && break; done)
+# A Python says which it is: what is called python3.9 may be a shim without one.
+IS = -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] not in sys.argv[1:])'
+PYENV := $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions
+PYTHON ?= $(shell for v in $(FITTING); do \
+            for p in python$$v $(PYENV)/$$v.*/bin/python python3 python; do \
+              $$p $(IS) $$v 2>/dev/null && echo $$p && exit; done; done)
 INSTALL := install --no-deps --no-build-isolation -r
 
 .PHONY: setup demo test test-fast bench round-trip patch interop lock clean
@@ -23,16 +33,16 @@ setup: $(STAMP)
 # The locks are complete: nothing is resolved, nothing unlisted comes along. pip
 # stands in for uv where uv does not run or cannot reach the index that pip has.
 $(STAMP): $(LOCK) requirements/bootstrap.txt setup.py
-	@"$(PYTHON)" $(FITS) 2>/dev/null || { echo "TF $(TF) needs a Python from 3.10\
-	 to 3.$(NEWEST), which $(or $(PYTHON),python3) is not; give one as\
-	 PYTHON=path/to/python." >&2; exit 1; }
+	@python="$(PYTHON)"; "$$python" $(IS) $(FITTING) 2>/dev/null || { echo "TF $(TF)\
+	 needs a Python of $(FITTING), and $${python:-nothing on PATH or in $(PYENV)} is not one;\
+	 give it as PYTHON=path/to/python." >&2; exit 1; }
 	"$(PYTHON)" -m venv $(VENV)
 	$(RUN) -m pip install -q --disable-pip-version-check -r requirements/bootstrap.txt
 	$(RUN) -m uv pip $(INSTALL) $(LOCK) -e . --python $(RUN) || \
 	  $(RUN) -m pip $(INSTALL) $(LOCK) -e .
 	@touch $@
 
-# The runtimes and schemas of `make interop`; there is none for TF=2.15.
+# The runtimes and schemas of `make interop`; there are some for 2.20 alone.
 $(VENV)/interop: requirements/interop-$(TF).txt $(STAMP)
 	$(RUN) -m uv pip $(INSTALL) $< --python $(RUN) || $(RUN) -m pip $(INSTALL) $<
 	@touch $@
@@ -60,15 +70,17 @@ patch: setup
 
 # The locks anew, from the .in files and setup.py, for every Python that fits.
 COMPILE = $(RUN) -m uv pip compile --quiet --upgrade --universal --no-annotate \
-  --python-version 3.10 --fork-strategy fewest --overrides requirements/tf-$(1).in \
+  --fork-strategy fewest --overrides requirements/tf-$(1).in \
   --excludes requirements/not-needed.txt --custom-compile-command "make lock" setup.py
-lock: setup
-	$(call COMPILE,2.20) requirements/tf-2.20.in --extra test \
-	  --constraints requirements/bootstrap.txt -o requirements/tf-2.20.txt
-	$(call COMPILE,2.15) requirements/tf-2.15.in --extra test \
-	  --constraints requirements/bootstrap.txt -o requirements/tf-2.15.txt
-	$(call COMPILE,2.20) --extra interop \
+OLDEST = $(firstword $(sort $(subst 3.9,3.09,$(PYTHONS_$(1)))))
+lock: $(STACKS:%=requirements/lock-%)
+	$(call COMPILE,2.20) --extra interop --python-version 3.10 \
 	  --constraints requirements/tf-2.20.txt -o requirements/interop-2.20.txt
+
+requirements/lock-%: setup
+	$(call COMPILE,$*) requirements/tf-$*.in --extra test \
+	  --python-version $(subst 3.09,3.9,$(call OLDEST,$*)) \
+	  --constraints requirements/bootstrap.txt -o requirements/tf-$*.txt
 
 clean:
 	rm -rf .venv .venv-* build *.egg-info .pytest_cache .hypothesis

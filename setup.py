@@ -8,10 +8,9 @@ touch it. `requirements/` has the exact versions that this project is tested wit
 import setuptools
 
 _OBJECT_DETECTION = [
-    'tensorflow>=2.15',
-    'tensorflow-io',
-    'tf-keras>=2.15',  # Follows TensorFlow's minor version by itself.
-    'tf-models-official>=2.15',
+    'tensorflow>=2.8',
+    'tensorflow-io; python_version < "3.13"',  # No wheel; not needed to export.
+    'tf-models-official>=2.8',  # Brings the tf-keras of TensorFlow's minor version.
     'tf-models-research-object-detection==2.8.0.post1',
 ]
 _PLOT = ['matplotlib']
@@ -36,7 +35,7 @@ setuptools.setup(
     version='0.1.0',
     description='Exports TensorFlow Object Detection models with only the outputs'
                 ' that you want.',
-    python_requires='>=3.10',
+    python_requires='>=3.9',
     packages=setuptools.find_packages(
         include=['exporter', 'exporter.*', 'patches', 'patches.*']),
     install_requires=['absl-py', 'numpy', 'protobuf', 'PyYAML', 'rich'],
