@@ -6,7 +6,7 @@ with the tensor that holds its path once the model is loaded.
 
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from exporter.graph_bodies import parse_edge
+from exporter.graph.bodies import parse_edge
 
 # The collection in which TF1 lists them, packed.
 COLLECTION = 'saved_model_assets'

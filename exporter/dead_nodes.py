@@ -38,7 +38,8 @@ class FunctionNodes:
 
 def dead_nodes(meta_graph) -> list[FunctionNodes]:
   """Walks every function of a MetaGraphDef, the largest first."""
-  from exporter import graph_bodies, op_effects
+  from exporter.graph import bodies as graph_bodies
+  from exporter.graph import op_effects
   bodies = graph_bodies.bodies_of(meta_graph.graph_def)
   effects = op_effects.OpEffects(bodies, frozenset(
       op.name for op in meta_graph.meta_info_def.stripped_op_list.op
@@ -69,7 +70,7 @@ def _needed_nodes(function, effects) -> set[str]:
 
 
 def _called_functions(meta_graph, functions) -> set[str]:
-  from exporter.graph_bodies import functions_named_in
+  from exporter.graph.bodies import functions_named_in
   stack = list(meta_graph.object_graph_def.concrete_functions)
   for node in meta_graph.graph_def.node:
     stack += [node.op, *functions_named_in(node)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from exporter.graph_bodies import Body, call_of, parse_edge
+from exporter.graph.bodies import Body, call_of, parse_edge
 
 # Where TF1 names the ops.
 COLLECTIONS = ('saved_model_main_op', 'legacy_init_op')

@@ -15,8 +15,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 
 from exporter import (
-    asset_files, graph_bodies, object_graph, saved_model_pruning, saver_graph,
-    variable_bundle)
+    asset_files, object_graph, saved_model_pruning, saver_graph, variable_bundle)
+from exporter.graph import bodies
 from exporter.errors import UserError
 
 
@@ -129,7 +129,7 @@ def _add_saver(meta_graph) -> None:
   objects = meta_graph.object_graph_def
   keys = object_graph.listed_variables(objects)
   nodes = object_graph.captured_ids(
-      objects, graph_bodies.bodies_of(meta_graph.graph_def)[graph_bodies.MAIN_GRAPH])
+      objects, bodies.bodies_of(meta_graph.graph_def)[bodies.MAIN_GRAPH])
   saver_graph.write_saver(meta_graph, [
       saver_graph.SavedVariable(
           node, keys[i], slice='', dtype=objects.nodes[i].variable.dtype,

@@ -8,7 +8,7 @@ graph still reads. Everything else (layers, optimizers, their functions) is gone
 import dataclasses
 
 from exporter.errors import UserError
-from exporter.graph_bodies import Body, call_of
+from exporter.graph.bodies import Body, call_of
 
 _CALL = '__call__'
 _SIGNATURES = 'signatures'

@@ -14,15 +14,15 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 from exporter import (
-    asset_files, graph_pruning, initialization, object_graph, saver_graph,
-    saved_model_validation, variable_collections)
+    asset_files, initialization, object_graph, saver_graph, saved_model_validation, variable_collections)
+from exporter.graph import pruning as graph_pruning
 from exporter.errors import UserError, did_you_mean
-from exporter.function_identity import Application, FunctionDigests, unwrap
-from exporter.function_results import select_results
-from exporter.graph_bodies import MAIN_GRAPH, bodies_of, call_of, parse_edge
-from exporter.graph_liveness import Liveness
+from exporter.graph.function_equality import Application, FunctionDigests, unwrap
+from exporter.graph.result_selection import select_results
+from exporter.graph.bodies import MAIN_GRAPH, bodies_of, call_of, parse_edge
+from exporter.graph.liveness import Liveness
 from exporter.object_graph import ObjectFunction
-from exporter.op_effects import OpEffects, stateful_ops
+from exporter.graph.op_effects import OpEffects, stateful_ops
 from exporter.saver_graph import SavedVariable
 from exporter.signature_tensors import rename_tensors, tensor_names
 

@@ -14,7 +14,7 @@ from exporter import (
     asset_files, initialization, object_graph, signature_tensors,
     variable_collections)
 from exporter.errors import UserError
-from exporter.graph_bodies import MAIN_GRAPH, Body, Call, call_of
+from exporter.graph.bodies import MAIN_GRAPH, Body, Call, call_of
 
 _EDGE = re.compile(r'\^?[^:^]+|[^:^]+(:[^:]+)?:[0-9]+')
 

@@ -9,7 +9,7 @@ the variables that are left, in the one shape that every loader has always taken
 import dataclasses
 
 from exporter.errors import UserError
-from exporter.graph_bodies import MAIN_GRAPH, Body, Edge, call_of, parse_edge
+from exporter.graph.bodies import MAIN_GRAPH, Body, Edge, call_of, parse_edge
 
 _ASSIGNMENTS = frozenset({'AssignVariableOp', 'Assign'})
 _HANDED_ON = frozenset({'Identity'})

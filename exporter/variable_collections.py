@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 
 from tensorflow.core.framework import variable_pb2
 
-from exporter.graph_bodies import parse_edge
+from exporter.graph.bodies import parse_edge
 
 NAMES = (
     'global_variables', 'local_variables', 'model_variables',

@@ -1,8 +1,8 @@
 """Which functions compute the same."""
 
-from exporter.function_identity import Application, FunctionDigests, unwrap
-from exporter.graph_bodies import bodies_of
-from exporter.op_effects import OpEffects
+from exporter.graph.function_equality import Application, FunctionDigests, unwrap
+from exporter.graph.bodies import bodies_of
+from exporter.graph.op_effects import OpEffects
 from small_graphs import function, graph_def
 
 _STATEFUL = frozenset({'AssignVariableOp', 'ReadVariableOp', 'Assert',

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dead_parts import dead_parts
-from exporter.graph_pruning import Roots, prune
+from exporter.graph.pruning import Roots, prune
 from small_graphs import as_text, function, function_of, graph_def, lines_of
 from tensorflow.core.protobuf import meta_graph_pb2
 
@@ -300,7 +300,7 @@ def test_random_graphs_are_complete_and_free_of_dead_parts(graph_and_kept):
 
 @pytest.mark.both_stacks
 def test_real_ops_are_known_as_stateful_or_not(tf):
-  from exporter.op_effects import stateful_ops
+  from exporter.graph.op_effects import stateful_ops
   meta_graph = meta_graph_pb2.MetaGraphDef(graph_def=graph_def(
       ['a = VarHandleOp()', 'b = Neg(a)', 'c = f(a)', 'd = FromElsewhere(a)'],
       function('f', 'a', {'p': 'a'}, ['w = AssignVariableOp(a, a)'])))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from exporter.graph_bodies import MAIN_GRAPH, bodies_of
-from exporter.op_effects import Effect, OpEffects
+from exporter.graph.bodies import MAIN_GRAPH, bodies_of
+from exporter.graph.op_effects import Effect, OpEffects
 from small_graphs import function, graph_def
 
 _STATEFUL = frozenset({'AssignVariableOp', 'ReadVariableOp', 'Assert', 'PrintV2',

@@ -11,8 +11,8 @@ import dataclasses
 import functools
 import hashlib
 
-from exporter.graph_bodies import Body, Edge, call_of
-from exporter.op_effects import Effect, OpEffects
+from exporter.graph.bodies import Body, Edge, call_of
+from exporter.graph.op_effects import Effect, OpEffects
 
 # What an argument stands for, from outside: 'input 0', 'object 17', ...
 Labels = tuple[str, ...]

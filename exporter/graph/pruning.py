@@ -9,10 +9,10 @@ for the live checks and changes that stood behind it.
 import dataclasses
 from collections.abc import Iterable
 
-from exporter.graph_bodies import (
+from exporter.graph.bodies import (
     MAIN_GRAPH, Body, Call, Edge, bodies_of, call_of, parse_edge)
-from exporter.graph_liveness import Liveness, is_bookkeeping
-from exporter.op_effects import Effect, OpEffects
+from exporter.graph.liveness import Liveness, is_bookkeeping
+from exporter.graph.op_effects import Effect, OpEffects
 
 # Attributes that hold one entry for each input or for each output of a call.
 _PER_INPUT = ('Tin',)

@@ -13,9 +13,9 @@ a kept result depends on is live. Of the ops that nothing depends on:
 
 from collections.abc import Iterable
 
-from exporter.graph_bodies import (
+from exporter.graph.bodies import (
     MAIN_GRAPH, Body, Call, Edge, call_of, functions_named_in)
-from exporter.op_effects import Effect, OpEffects
+from exporter.graph.op_effects import Effect, OpEffects
 
 # Ops that only hand on: `tf.group` and the identity that stands for an assert.
 _ECHOES = frozenset({'Identity', 'NoOp'})

@@ -8,7 +8,7 @@ write cannot, and a check goes exactly when what it checks goes.
 import enum
 import functools
 
-from exporter.graph_bodies import Body, call_of, functions_named_in
+from exporter.graph.bodies import Body, call_of, functions_named_in
 
 
 class Effect(enum.IntEnum):
@@ -76,7 +76,7 @@ class OpEffects:
   """The effect of every node of a graph and its functions.
 
   Args:
-    bodies: as `graph_bodies.bodies_of` gives them.
+    bodies: as `bodies.bodies_of` gives them.
     stateful_ops: names of the op types that TensorFlow calls stateful, as
       `stateful_ops` finds them.
   """
