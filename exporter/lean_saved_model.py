@@ -14,8 +14,11 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 
-from exporter import (
-    asset_files, object_graph, saved_model_pruning, saver_graph, variable_bundle)
+from exporter import variable_bundle
+from exporter.meta_graph import asset_files
+from exporter.meta_graph import object_graph
+from exporter.meta_graph import pruning as saved_model_pruning
+from exporter.meta_graph import saver as saver_graph
 from exporter.graph import bodies
 from exporter.errors import UserError
 

@@ -4,7 +4,7 @@ import pytest
 
 from exporter.errors import UserError
 from exporter.graph.bodies import bodies_of
-from exporter.saver_graph import SavedVariable, read_saver, write_saver
+from exporter.meta_graph.saver import SavedVariable, read_saver, write_saver
 from small_graphs import function, graph_def
 from tensorflow.core.protobuf import meta_graph_pb2
 

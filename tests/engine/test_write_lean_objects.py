@@ -8,7 +8,7 @@ import pytest
 
 import saved_models
 from exporter import lean_saved_model
-from exporter.asset_files import file_names
+from exporter.meta_graph.asset_files import file_names
 from exporter.errors import UserError
 
 _X = np.linspace(-2, 3, 6, dtype=np.float32)

@@ -13,18 +13,22 @@ steps of `prune_meta_graph`:
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
-from exporter import (
-    asset_files, initialization, object_graph, saver_graph, saved_model_validation, variable_collections)
+from exporter.meta_graph import asset_files
+from exporter.meta_graph import initialization
+from exporter.meta_graph import object_graph
+from exporter.meta_graph import saver as saver_graph
+from exporter.meta_graph import validation
+from exporter.meta_graph import variable_collections
 from exporter.graph import pruning as graph_pruning
 from exporter.errors import UserError, did_you_mean
 from exporter.graph.function_equality import Application, FunctionDigests, unwrap
 from exporter.graph.result_selection import select_results
 from exporter.graph.bodies import MAIN_GRAPH, bodies_of, call_of, parse_edge
 from exporter.graph.liveness import Liveness
-from exporter.object_graph import ObjectFunction
+from exporter.meta_graph.object_graph import ObjectFunction
 from exporter.graph.op_effects import OpEffects, stateful_ops
-from exporter.saver_graph import SavedVariable
-from exporter.signature_tensors import rename_tensors, tensor_names
+from exporter.meta_graph.saver import SavedVariable
+from exporter.meta_graph.signature_tensors import rename_tensors, tensor_names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +80,7 @@ def prune_meta_graph(meta_graph,
     UserError: there is no such signature or output, or the SavedModel holds
       something that cannot be pruned.
   """
-  saved_model_validation.check(meta_graph)
+  validation.check(meta_graph)
   _check_outputs(meta_graph.signature_def, outputs)
   return _Pruner(meta_graph, outputs).prune()
 

@@ -10,9 +10,11 @@ from collections.abc import Iterable
 
 from google.protobuf import message
 
-from exporter import (
-    asset_files, initialization, object_graph, signature_tensors,
-    variable_collections)
+from exporter.meta_graph import asset_files
+from exporter.meta_graph import initialization
+from exporter.meta_graph import object_graph
+from exporter.meta_graph import signature_tensors
+from exporter.meta_graph import variable_collections
 from exporter.errors import UserError
 from exporter.graph.bodies import MAIN_GRAPH, Body, Call, call_of
 
