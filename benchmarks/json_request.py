@@ -18,7 +18,7 @@ import grpc
 import numpy as np
 
 from benchmarks.served_models import ServingError
-from exporter.saved_model_signature import DEFAULT_SIGNATURE, Signature, TensorSpec
+from exporter.saved_model.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
 from exporter.tensor_json import WRITABLE_DTYPES, Form
 
 # Kinds of NumPy types that JSON values may come as, by the kind of the input.

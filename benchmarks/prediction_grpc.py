@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.served_models import (
     ServedModel, ServedModels, ServingError, part_seconds)
 from exporter.errors import UserError
-from exporter.saved_model_signature import DEFAULT_SIGNATURE
+from exporter.saved_model.signature import DEFAULT_SIGNATURE
 
 _THREADS = 8
 _UNLIMITED = -1

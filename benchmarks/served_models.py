@@ -13,7 +13,7 @@ import grpc
 import numpy as np
 
 from exporter.errors import UserError
-from exporter.saved_model_signature import (
+from exporter.saved_model.signature import (
     DEFAULT_SIGNATURE, TensorSpec, find_saved_model, read_signatures, shape_text)
 from exporter.tensor_json import dtype_name
 

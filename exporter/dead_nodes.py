@@ -88,9 +88,9 @@ def main(argv):
   try:
     if len(argv) > 1:
       raise UserError(f'The argument {argv[1]!r} is not a flag.')
-    from exporter import lean_saved_model  # Imports TensorFlow.
-    counts = dead_nodes(lean_saved_model.serving_graph(
-        lean_saved_model.read_saved_model(_SAVED_MODEL_DIR.value)))
+    from exporter.saved_model import writing  # Imports TensorFlow.
+    counts = dead_nodes(writing.serving_graph(
+        writing.read_saved_model(_SAVED_MODEL_DIR.value)))
   except UserError as e:
     print(f'dead_nodes: {e}', file=sys.stderr)
     sys.exit(1)

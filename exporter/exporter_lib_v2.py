@@ -35,8 +35,8 @@ import tensorflow as tf
 
 from exporter import atomic_directory
 from exporter import compact_outputs
-from exporter import lean_saved_model
-from exporter import saved_model_check
+from exporter.saved_model import writing
+from exporter.saved_model import check
 from exporter import serving_layout
 from exporter import tracing
 from exporter import warmup_requests
@@ -349,16 +349,16 @@ def export_inference_graph(input_type,
       if output_selection is None:
         tf.saved_model.save(module, saved_model_dir, signatures=concrete_function)
       else:
-        lean_saved_model.save_lean(concrete_function, saved_model_dir)
+        writing.save_lean(concrete_function, saved_model_dir)
       config_util.save_pipeline_config(pipeline_config, directory)
     if output_selection is not None:
       with stages('check'):
-        saved_model_check.check_signatures(
+        check.check_signatures(
             saved_model_dir,
-            {'serving_default': saved_model_check.signature_of(concrete_function)})
+            {'serving_default': check.signature_of(concrete_function)})
     if verify:
       with stages('verify'):
-        saved_model_check.compare_outputs(
+        check.compare_outputs(
             saved_model_dir, concrete_function,
             sample_inputs(input_type, concrete_function))
     if warmup_images:

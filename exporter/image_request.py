@@ -8,7 +8,7 @@ no image, such as boxes or context features, are zeros.
 import os
 
 from exporter.errors import UserError
-from exporter.saved_model_signature import (
+from exporter.saved_model.signature import (
     Signature, TensorSpec, find_saved_model, shape_text)
 
 _PIXEL_DTYPES = ('uint8', 'int32', 'float16', 'float32', 'float64')

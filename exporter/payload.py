@@ -24,7 +24,7 @@ from exporter.errors import UserError
 from exporter.image_request import check_takes_image, read_image_file, run_on_image
 from exporter.payload_sizes import Payload, measured_payload, static_payload
 from exporter.predict_response_size import DEFAULT_LIMIT_BYTES
-from exporter.saved_model_signature import DEFAULT_SIGNATURE, read_signature
+from exporter.saved_model.signature import DEFAULT_SIGNATURE, read_signature
 
 
 def read_payload(saved_model_dir: str, signature_name: str = DEFAULT_SIGNATURE,

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from exporter import predict_response_size, tensor_json
-from exporter.saved_model_signature import Signature, TensorSpec
+from exporter.saved_model.signature import Signature, TensorSpec
 
 Shape = tuple[int | None, ...] | None
 

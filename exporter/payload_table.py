@@ -5,7 +5,7 @@ from typing import TextIO
 from exporter.payload_sizes import (
     TYPICAL_CHARACTERS, OutputPayload, Payload, format_bytes)
 from exporter.predict_response_size import DEFAULT_LIMIT_BYTES
-from exporter.saved_model_signature import shape_text
+from exporter.saved_model.signature import shape_text
 from exporter.tensor_json import Form
 
 _OVER_LIMIT = ' !'

@@ -102,7 +102,8 @@ def slim_saved_model(saved_model_dir: str,
     if serving_version is not None:
       serving_layout.check_version_is_new(target, serving_version)
 
-  from exporter import lean_saved_model, saved_model_check  # Import TensorFlow.
+  from exporter.saved_model import writing as lean_saved_model  # Import TensorFlow.
+  from exporter.saved_model import check
   saved_model = lean_saved_model.read_saved_model(saved_model_dir)
   meta_graph = lean_saved_model.serving_graph(saved_model)
   outputs = _outputs(meta_graph, selection, signature, keep_other_signatures,
@@ -118,7 +119,7 @@ def slim_saved_model(saved_model_dir: str,
   if not dry_run:
     with atomic_directory.new_directory(target, owned=_PARTS) as directory:
       lean_saved_model.write(lean, pruned, saved_model_dir, directory)
-      saved_model_check.check_graph(lean_saved_model.serving_graph(
+      check.check_graph(lean_saved_model.serving_graph(
           lean_saved_model.read_saved_model(directory)))
       if warmup_images:
         warmup_requests.write(directory, warmup_images, signature)
@@ -134,7 +135,7 @@ def contents_of(saved_model_dir: str,
   Raises:
     UserError: it cannot be read.
   """
-  from exporter import lean_saved_model
+  from exporter.saved_model import writing as lean_saved_model
   return _contents(lean_saved_model.read_saved_model(saved_model_dir), signature,
                    saved_model_dir)
 
@@ -198,7 +199,8 @@ def _contents(saved_model, signature: str, saved_model_dir: str,
     saved_model_dir: folder with the variables as they were.
     entries: those that are left, as `Pruned.entries`; None for all.
   """
-  from exporter import lean_saved_model, variable_bundle
+  from exporter.saved_model import writing as lean_saved_model
+  from exporter.saved_model import variable_bundle
   meta_graph = lean_saved_model.serving_graph(saved_model)
   sizes = variable_bundle.entry_sizes(
       os.path.join(saved_model_dir, 'variables', 'variables'),

@@ -13,7 +13,7 @@ from absl import app
 from absl import flags
 
 from exporter.errors import UserError
-from exporter.saved_model_signature import Signature, TensorSpec, read_signature
+from exporter.saved_model.signature import Signature, TensorSpec, read_signature
 
 # Those that Triton's TensorFlow backend has, by TensorFlow's names.
 _TYPES = {

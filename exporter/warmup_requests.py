@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from exporter import image_request
 from exporter.errors import UserError
-from exporter.saved_model_signature import DEFAULT_SIGNATURE, read_signature
+from exporter.saved_model.signature import DEFAULT_SIGNATURE, read_signature
 
 _FILE = os.path.join('assets.extra', 'tf_serving_warmup_requests')
 
@@ -63,9 +63,9 @@ def write(saved_model_dir: str, images: Sequence[str],
 
 
 def _graph_def(saved_model_dir: str):
-  from exporter import lean_saved_model
-  return lean_saved_model.serving_graph(
-      lean_saved_model.read_saved_model(saved_model_dir)).graph_def
+  from exporter.saved_model import writing
+  return writing.serving_graph(
+      writing.read_saved_model(saved_model_dir)).graph_def
 
 
 def _prediction_log(signature_name: str, inputs):

@@ -4,7 +4,7 @@ import os
 
 import tensorflow as tf
 
-from exporter import saved_model_check
+from exporter.saved_model import check as saved_model_check
 
 
 def check(folder: str):

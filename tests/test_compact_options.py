@@ -15,7 +15,7 @@ from exporter.compact_options import (
     DTYPES, CompactOptionError, CompactOptions, parse_dtypes)
 from exporter.errors import UserError
 from exporter.output_keys import OutputSelection
-from exporter.saved_model_signature import Signature, TensorSpec
+from exporter.saved_model.signature import Signature, TensorSpec
 
 _ROOT = pathlib.Path(__file__).parents[1]
 _COMPACT = _ROOT / 'configs' / 'outputs' / 'compact_mask_rcnn.yaml'

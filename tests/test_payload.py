@@ -11,11 +11,12 @@ import sys
 import numpy as np
 import pytest
 
-from exporter import payload_chart, payload_table, saved_model_signature, tensor_json
+from exporter import payload_chart, payload_table, tensor_json
+from exporter.saved_model import signature as saved_model_signature
 from exporter.errors import UserError
 from exporter.payload import as_json
 from exporter.payload_sizes import format_bytes, measured_payload, static_payload
-from exporter.saved_model_signature import Signature, TensorSpec
+from exporter.saved_model.signature import Signature, TensorSpec
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _DTYPE_NUMBERS = {name: n for n, name in saved_model_signature._DTYPES.items()}

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.errors import UserError
-from exporter.saved_model_signature import (
+from exporter.saved_model.signature import (
     TensorSpec, find_saved_model, read_signature, read_signatures)
 
 _FLOAT, _UINT8, _STRING = 1, 4, 7

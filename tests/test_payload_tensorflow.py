@@ -12,7 +12,7 @@ from exporter import image_request, object_detection_env, tensor_json
 from exporter import predict_response_size as size
 from exporter.errors import UserError
 from exporter.payload import read_payload
-from exporter.saved_model_signature import read_signature
+from exporter.saved_model.signature import read_signature
 
 pytestmark = pytest.mark.slow
 
@@ -129,7 +129,7 @@ def test_grpc_bytes_as_fields_are_those_of_predict_response(tf):
 def test_dtypes_have_tensorflows_names_and_numbers(tf):
   from tensorflow.core.framework import types_pb2
 
-  from exporter.saved_model_signature import _DTYPES
+  from exporter.saved_model.signature import _DTYPES
   for number, name in _DTYPES.items():
     enum = 'DT_' + {'float32': 'FLOAT', 'float64': 'DOUBLE', 'float16': 'HALF'}.get(
         name, name.upper())

@@ -16,7 +16,7 @@ from benchmarks import json_request, prediction_rest
 from benchmarks.served_models import ServedModels, ServingError, find_version
 from exporter import predict_response_size, tensor_json
 from exporter.errors import UserError
-from exporter.saved_model_signature import Signature, TensorSpec
+from exporter.saved_model.signature import Signature, TensorSpec
 from exports import assert_same
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]

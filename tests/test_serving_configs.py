@@ -13,7 +13,7 @@ import yaml
 
 from exporter import triton_config
 from exporter.errors import UserError
-from exporter.saved_model_signature import Signature, TensorSpec, read_signature
+from exporter.saved_model.signature import Signature, TensorSpec, read_signature
 from families import MASK_RCNN
 from interop_packages import needs
 

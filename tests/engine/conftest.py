@@ -41,12 +41,12 @@ def slim(tf, tmp_path):
   and what pruning left out.
   """
   import saved_models
-  from exporter import lean_saved_model
+  from exporter.saved_model import writing
 
   def slim_and_compare(source, outputs, inputs=None, name='lean', loaders=('v2', 'v1')):
     """`inputs` are arrays by name, by signature; None runs nothing."""
     target = tmp_path / name
-    pruned = lean_saved_model.write_lean(str(source), str(target), outputs)
+    pruned = writing.write_lean(str(source), str(target), outputs)
     saved_models.check_is_lean(target, outputs)
     if inputs is not None:
       saved_models.check_computes_the_same(source, target, outputs, inputs, loaders)

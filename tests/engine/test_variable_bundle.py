@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from exporter import variable_bundle
+from exporter.saved_model import variable_bundle
 from exporter.errors import UserError
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -116,7 +116,7 @@ def test_damaged_files(source, target, suffix, damage):
 
 _COPY = '''
 import resource, sys
-from exporter import variable_bundle
+from exporter.saved_model import variable_bundle
 import tensorflow as tf
 source, target, portion = sys.argv[1:]
 tf.zeros([1]).numpy()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter import lean_saved_model
+from exporter.saved_model import writing
 from exporter.errors import UserError
 
 _OUTPUTS = {'serving_default': ['kept']}
@@ -47,8 +47,8 @@ def _prune(contents, folder):
   """Prunes a `saved_model.pb`; gives the proto, or None where it is refused."""
   (folder / 'saved_model.pb').write_bytes(contents)
   try:
-    return lean_saved_model.prune(
-        lean_saved_model.read_saved_model(str(folder)), _OUTPUTS)[0]
+    return writing.prune(
+        writing.read_saved_model(str(folder)), _OUTPUTS)[0]
   except UserError as e:
     assert str(e).endswith('.') and '\n' not in str(e)
     return None
@@ -98,7 +98,7 @@ def _messages(message):
 
 def test_parts_that_are_missing(source, tmp_path):
   """Whatever single field is taken away, what is left is judged in a sentence."""
-  whole = lean_saved_model.read_saved_model(str(source))
+  whole = writing.read_saved_model(str(source))
   rng = random.Random(0)
   places = [(i, field.name) for i, message in enumerate(_messages(whole))
             for field, _ in message.ListFields()]
@@ -110,7 +110,7 @@ def test_parts_that_are_missing(source, tmp_path):
 
 
 def _damaged(source, change):
-  saved_model = lean_saved_model.read_saved_model(str(source))
+  saved_model = writing.read_saved_model(str(source))
   change(saved_model.meta_graphs[0])
   return saved_model
 
@@ -170,7 +170,7 @@ def _output_out_of_range(meta_graph):
     (_signature_of_no_tensor, "'nowhere:0'"), (_output_out_of_range, ':99')])
 def test_what_is_amiss_is_named(source, change, message):
   with pytest.raises(UserError, match=message) as error:
-    lean_saved_model.prune(_damaged(source, change), _OUTPUTS)
+    writing.prune(_damaged(source, change), _OUTPUTS)
   assert 'damaged' in str(error.value)
 
 
@@ -181,7 +181,7 @@ def test_missing_files(source, tmp_path):
     path = broken / name
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     with pytest.raises(UserError) as error:
-      lean_saved_model.write_lean(str(broken), str(tmp_path / f'lean{number}'),
+      writing.write_lean(str(broken), str(tmp_path / f'lean{number}'),
                                   _OUTPUTS)
     assert str(broken) in str(error.value)
 
@@ -189,4 +189,4 @@ def test_missing_files(source, tmp_path):
 def test_folder_that_is_no_saved_model(tmp_path):
   for path in tmp_path, tmp_path / 'absent':
     with pytest.raises(UserError, match='no saved_model.pb'):
-      lean_saved_model.read_saved_model(str(path))
+      writing.read_saved_model(str(path))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import saved_models
-from exporter import lean_saved_model
+from exporter.saved_model import writing
 from exporter.meta_graph.asset_files import file_names
 from exporter.errors import UserError
 
@@ -82,20 +82,20 @@ def test_tables_work_where_the_model_has_moved(tf, tables, slim, tmp_path):
 def test_missing_file_of_a_table_is_an_error(tf, tables, tmp_path):
   (tables / 'assets' / 'first.txt').unlink()
   with pytest.raises(UserError, match='first.txt'):
-    lean_saved_model.write_lean(str(tables), str(tmp_path / 'lean'),
+    writing.write_lean(str(tables), str(tmp_path / 'lean'),
                                 {'serving_default': ['first']})
-  lean_saved_model.write_lean(str(tables), str(tmp_path / 'other'),
+  writing.write_lean(str(tables), str(tmp_path / 'other'),
                               {'serving_default': ['second']})
 
 
 def test_file_outside_of_the_model_is_refused(tf, tables, tmp_path):
   (tmp_path / 'secret').write_text('secret')
-  saved_model = lean_saved_model.read_saved_model(str(tables))
+  saved_model = writing.read_saved_model(str(tables))
   for asset in saved_model.meta_graphs[0].asset_file_def:
     asset.filename = '../../secret'
   (tables / 'saved_model.pb').write_bytes(saved_model.SerializeToString())
   with pytest.raises(UserError, match='secret'):
-    lean_saved_model.write_lean(str(tables), str(tmp_path / 'lean'),
+    writing.write_lean(str(tables), str(tmp_path / 'lean'),
                                 {'serving_default': ['first']})
 
 
@@ -112,7 +112,7 @@ def test_mutable_table(tf, save, slim, tmp_path):
   module = Mutable()
   source = save(module, module.__call__)
   with pytest.raises(UserError, match='table|more than variables'):
-    lean_saved_model.write_lean(str(source), str(tmp_path / 'lean'),
+    writing.write_lean(str(source), str(tmp_path / 'lean'),
                                 {'serving_default': ['found']})
 
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import saved_models
-from exporter import lean_saved_model
+from exporter.saved_model import writing
 
 _X = np.linspace(-1, 2, 5, dtype=np.float32)
 _VARIABLES = 3
@@ -91,7 +91,7 @@ def test_random_programs(tf, tmp_path_factory, steps, data):
   tf.saved_model.save(program, str(source), signatures=program.__call__)
   count = 2 + 2 * len(steps)
   keys = sorted(map(str, data.draw(st.sets(st.integers(0, count - 1), min_size=1))))
-  lean_saved_model.write_lean(str(source), str(target), {'serving_default': keys})
+  writing.write_lean(str(source), str(target), {'serving_default': keys})
   saved_models.check_is_lean(target, {'serving_default': keys})
   stock, lean = (tf.saved_model.load(str(path)) for path in (source, target))
   x = tf.constant(_X)

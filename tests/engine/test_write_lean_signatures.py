@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import saved_models
-from exporter import lean_saved_model
+from exporter.saved_model import writing
 from exporter.errors import UserError
 
 _X = np.linspace(-2, 3, 6, dtype=np.float32)
@@ -409,5 +409,5 @@ def test_unknown_names_are_refused(tf, save, tmp_path, outputs, message):
   module = _module(tf, __call__=lambda x: {'detection_boxes': x, 'b': x})
   source = save(module, module.__call__)
   with pytest.raises(UserError, match=message):
-    lean_saved_model.write_lean(str(source), str(tmp_path / 'lean'), outputs)
+    writing.write_lean(str(source), str(tmp_path / 'lean'), outputs)
   assert not (tmp_path / 'lean').exists()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import saved_models
-from exporter import lean_saved_model
+from exporter.saved_model import writing
 from exporter.meta_graph.asset_files import file_names
 from exporter.errors import UserError
 
@@ -337,7 +337,7 @@ def test_mutable_table_is_refused(tf, v1, save_v1, tmp_path):
     return {'a': table.lookup(tf.cast(x, tf.int64)), 'b': x}
   source = save_v1(build)
   with pytest.raises(UserError, match='more than variables'):
-    lean_saved_model.write_lean(
+    writing.write_lean(
         str(source), str(tmp_path / 'lean'), {'serving_default': ['a']})
 
 

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 
-from exporter import variable_bundle
+from exporter.saved_model import variable_bundle
 from exporter.meta_graph import asset_files
 from exporter.meta_graph import object_graph
 from exporter.meta_graph import pruning as saved_model_pruning

@@ -181,7 +181,7 @@ def _shape(tensor_info) -> tuple[int | None, ...] | None:
 def _saved_model_class():
   from google.protobuf import descriptor_pb2
   from google.protobuf import message_factory
-  package = 'exporter.saved_model_signature'
+  package = 'exporter.saved_model.signature'
   file = descriptor_pb2.FileDescriptorProto(
       name=package + '.proto', package=package, syntax='proto3')
   for message, fields in _SCHEMA.items():
