@@ -5,7 +5,7 @@
 
 A row, or `inputs`, is an object with a value for each input, or the value itself
 where the signature has a single input. Bytes are `{"b64": "..."}`. The answer's
-JSON is `exporter.tensor_json`'s.
+JSON is `exporter.serving.rest_json`'s.
 """
 
 import base64
@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.served_models import ServingError
 from exporter.saved_model.signature import DEFAULT_SIGNATURE, Signature, TensorSpec
-from exporter.tensor_json import WRITABLE_DTYPES, Form
+from exporter.serving.rest_json import WRITABLE_DTYPES, Form
 
 # Kinds of NumPy types that JSON values may come as, by the kind of the input.
 _ACCEPTED_KINDS = {'f': 'iuf', 'i': 'iu', 'u': 'iu', 'b': 'b'}

@@ -1,7 +1,7 @@
 """TensorFlow Serving's REST API for predict requests, for `prediction_server`.
 
 `POST /v1/models/NAME[/versions/N]:predict`; requests are read by `json_request`,
-answers are written by `exporter.tensor_json`.
+answers are written by `exporter.serving.rest_json`.
 """
 
 import json
@@ -17,7 +17,7 @@ import grpc
 
 from benchmarks import json_request
 from benchmarks.served_models import ServedModels, ServingError, part_seconds
-from exporter import tensor_json
+from exporter.serving import rest_json
 from exporter.errors import UserError
 
 _PREDICT_PATH = re.compile(
@@ -109,14 +109,14 @@ def _predict_json(models: ServedModels, path: str, body: bytes):
   return text, part_seconds(start, was_read, has_run)
 
 
-def _render(outputs, form: tensor_json.Form) -> bytes:
+def _render(outputs, form: rest_json.Form) -> bytes:
   if form == 'row':
-    refusal = tensor_json.row_refusal({k: a.shape for k, a in outputs.items()})
+    refusal = rest_json.row_refusal({k: a.shape for k, a in outputs.items()})
     if refusal:
       raise ServingError(grpc.StatusCode.INVALID_ARGUMENT,
                          f'The outputs have no common batch size: {refusal}')
   try:
-    return tensor_json.render(outputs, form)
+    return rest_json.render(outputs, form)
   except UserError as e:
     raise ServingError(grpc.StatusCode.UNIMPLEMENTED, str(e)) from e
 

@@ -15,7 +15,7 @@ import numpy as np
 from exporter.errors import UserError
 from exporter.saved_model.signature import (
     DEFAULT_SIGNATURE, TensorSpec, find_saved_model, read_signatures, shape_text)
-from exporter.tensor_json import dtype_name
+from exporter.serving.rest_json import dtype_name
 
 # Of a SavedModel that lies in no numbered folder.
 _ONLY_VERSION = 1

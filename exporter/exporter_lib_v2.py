@@ -39,7 +39,7 @@ from exporter.saved_model import writing
 from exporter.saved_model import check
 from exporter import serving_layout
 from exporter import tracing
-from exporter import warmup_requests
+from exporter.serving import warmup_requests
 from exporter.compact_options import CompactOptions
 from exporter.errors import UserError, did_you_mean
 from exporter.output_keys import OutputSelection

@@ -33,7 +33,7 @@ from exporter import command_line
 from exporter import compact_options
 from exporter import output_profile
 from exporter import serving_layout
-from exporter import warmup_requests
+from exporter.serving import warmup_requests
 from exporter.errors import UserError, did_you_mean
 from exporter.side_inputs import parse_side_inputs
 

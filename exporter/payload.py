@@ -19,11 +19,13 @@ import sys
 from absl import flags
 from absl import logging
 
-from exporter import command_line, payload_chart, payload_table
+from exporter import command_line
+from exporter.serving import payload_chart
+from exporter.serving import payload_table
 from exporter.errors import UserError
-from exporter.image_request import check_takes_image, read_image_file, run_on_image
-from exporter.payload_sizes import Payload, measured_payload, static_payload
-from exporter.predict_response_size import DEFAULT_LIMIT_BYTES
+from exporter.serving.image_request import check_takes_image, read_image_file, run_on_image
+from exporter.serving.payload_sizes import Payload, measured_payload, static_payload
+from exporter.serving.grpc_size import DEFAULT_LIMIT_BYTES
 from exporter.saved_model.signature import DEFAULT_SIGNATURE, read_signature
 
 

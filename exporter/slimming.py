@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from exporter import atomic_directory
 from exporter import serving_layout
-from exporter import warmup_requests
+from exporter.serving import warmup_requests
 from exporter.errors import UserError, did_you_mean
 from exporter.output_keys import OutputSelection
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter import output_keys, output_profile, payload_sizes
+from exporter import output_keys, output_profile
+from exporter.serving import payload_sizes
 from exporter.compact_options import (
     DTYPES, CompactOptionError, CompactOptions, parse_dtypes)
 from exporter.errors import UserError

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from examples import draw_masks
-from exporter import tensor_json
+from exporter.serving import rest_json
 from exporter.errors import UserError
 
 _ROOT = pathlib.Path(__file__).parents[1]
@@ -135,7 +135,7 @@ def test_masks_of_every_form(masks):
 @pytest.mark.parametrize('masks', ['float32', 'bytes', '0 and 1'])
 @pytest.mark.parametrize('form', ['row', 'columnar'])
 def test_rest_response(masks, form):
-  response = json.loads(tensor_json.render(_outputs(_FORMS_OF_MASKS[masks]), form))
+  response = json.loads(rest_json.render(_outputs(_FORMS_OF_MASKS[masks]), form))
   np.testing.assert_array_equal(draw_masks.full_image_masks(
       draw_masks.from_rest(response), 4, 4), _EXPECTED)
 
@@ -144,7 +144,7 @@ def test_no_detections():
   outputs = {key: value[:, :0] if key != 'num_detections' else value * 0
              for key, value in _outputs(np.uint8(_PROBABILITIES)).items()}
   for form in ('row', 'columnar'):
-    detections = draw_masks.from_rest(json.loads(tensor_json.render(outputs, form)))
+    detections = draw_masks.from_rest(json.loads(rest_json.render(outputs, form)))
     assert draw_masks.full_image_masks(detections, 4, 6).shape == (0, 4, 6)
     image = Image.new('RGB', (6, 4), 'navy')
     assert draw_masks.draw(image, detections).tobytes() == image.tobytes()
@@ -183,7 +183,7 @@ def _run(*arguments):
 
 def test_command_line_draws_a_rest_response(tmp_path):
   (tmp_path / 'response.json').write_bytes(
-      tensor_json.render(_outputs(_PROBABILITIES), 'row'))
+      rest_json.render(_outputs(_PROBABILITIES), 'row'))
   Image.new('RGB', (64, 48)).save(tmp_path / 'photo.png')
   run = _run(f'--rest_response={tmp_path}/response.json',
              f'--image={tmp_path}/photo.png', f'--output={tmp_path}/drawn.png')

@@ -11,11 +11,13 @@ import sys
 import numpy as np
 import pytest
 
-from exporter import payload_chart, payload_table, tensor_json
+from exporter.serving import payload_chart
+from exporter.serving import payload_table
+from exporter.serving import rest_json
 from exporter.saved_model import signature as saved_model_signature
 from exporter.errors import UserError
 from exporter.payload import as_json
-from exporter.payload_sizes import format_bytes, measured_payload, static_payload
+from exporter.serving.payload_sizes import format_bytes, measured_payload, static_payload
 from exporter.saved_model.signature import Signature, TensorSpec
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -85,8 +87,8 @@ def test_static_sizes_on_grpc_are_those_of_the_measured_response():
 def test_measured_json_is_as_long_as_the_text():
   payload = measured_payload('d', _LEAN, _LEAN_ARRAYS, 'i.jpg')
   assert payload.rest_form == 'row'
-  assert payload.row_bytes == len(tensor_json.render(_LEAN_ARRAYS, 'row'))
-  assert payload.columnar_bytes == len(tensor_json.render(_LEAN_ARRAYS, 'columnar'))
+  assert payload.row_bytes == len(rest_json.render(_LEAN_ARRAYS, 'row'))
+  assert payload.columnar_bytes == len(rest_json.render(_LEAN_ARRAYS, 'columnar'))
 
 
 def test_rows_are_refused_where_first_dimensions_differ():
@@ -95,7 +97,7 @@ def test_rows_are_refused_where_first_dimensions_differ():
   assert 'anchors 384' in payload.row_refusal
   assert payload.row_bytes is None
   assert payload.rest_bytes('columnar') == len(
-      tensor_json.render(_STOCK_ARRAYS, 'columnar'))
+      rest_json.render(_STOCK_ARRAYS, 'columnar'))
 
 
 def test_batch_of_two_rows():
@@ -103,7 +105,7 @@ def test_batch_of_two_rows():
                          [('x', 'float32', (None, 8, 8, 3))])
   arrays = {'y': np.float32([[1, 2, 3]] * 2), 'z': np.array([1, 23])}
   payload = measured_payload('d', signature, arrays, 'i.jpg')
-  assert payload.row_bytes == len(tensor_json.render(arrays, 'row'))
+  assert payload.row_bytes == len(rest_json.render(arrays, 'row'))
 
 
 def test_an_unknown_batch_counts_as_one_image():
@@ -134,7 +136,7 @@ def test_strings_are_measured():
   arrays = {'names': np.array([[b'cat', b'dog', b'']], object)}
   payload = measured_payload(
       'd', _signature([('names', 'string', (1, 3))]), arrays, 'i.jpg')
-  assert payload.row_bytes == len(tensor_json.render(arrays, 'row'))
+  assert payload.row_bytes == len(rest_json.render(arrays, 'row'))
   assert payload.grpc_bytes == payload.output('names').grpc_bytes == 34
 
 
@@ -200,7 +202,7 @@ def test_table_without_json_says_so():
 
 def test_table_tells_the_other_form_and_the_other_encoding():
   table = _table(measured_payload('d', _LEAN, _LEAN_ARRAYS, 'i.jpg'))
-  columnar = len(tensor_json.render(_LEAN_ARRAYS, 'columnar'))
+  columnar = len(rest_json.render(_LEAN_ARRAYS, 'columnar'))
   assert f'to "inputs" it is {format_bytes(columnar)}.' in table
   # 2250 values of 200: two bytes each as int_val.
   assert 'without --enable_serialization_as_tensor_content sends 4.8 kB' in table

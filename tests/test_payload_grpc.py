@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from exporter import predict_response_size as size
+from exporter.serving import grpc_size as size
 
 _DTYPE_NUMBERS = {'float32': 1, 'float64': 2, 'int32': 3, 'uint8': 4, 'int16': 5,
                   'int8': 6, 'string': 7, 'int64': 9, 'bool': 10, 'uint16': 17,

@@ -8,8 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from exporter import image_request, object_detection_env, tensor_json
-from exporter import predict_response_size as size
+from exporter import object_detection_env
+from exporter.serving import image_request
+from exporter.serving import rest_json
+from exporter.serving import grpc_size as size
 from exporter.errors import UserError
 from exporter.payload import read_payload
 from exporter.saved_model.signature import read_signature
@@ -122,7 +124,7 @@ def test_grpc_bytes_as_fields_are_those_of_predict_response(tf):
 
   response = _response(tf, outputs, set_fields)
   assert response.ByteSize() == sum(
-      size.output_bytes_as_fields(k, tensor_json.dtype_name(a), a)
+      size.output_bytes_as_fields(k, rest_json.dtype_name(a), a)
       for k, a in outputs.items())
 
 
@@ -158,8 +160,8 @@ def test_stock_export_is_measured(tf, stock_export, photo):
       for k, t in function(input_tensor=tf.constant([photo.read_bytes()])).items()}
   assert 'detection_boxes' in outputs
   assert measured.measured_on == str(photo)
-  assert measured.row_bytes == len(tensor_json.render(outputs, 'row'))
-  assert measured.columnar_bytes == len(tensor_json.render(outputs, 'columnar'))
+  assert measured.row_bytes == len(rest_json.render(outputs, 'row'))
+  assert measured.columnar_bytes == len(rest_json.render(outputs, 'columnar'))
   assert measured.grpc_bytes == sum(
       size.output_bytes(k, a.shape, a.nbytes) for k, a in outputs.items())
   assert [o.key for o in measured.outputs] == sorted(
@@ -252,7 +254,7 @@ def test_tf1_saved_model_with_a_bytes_output(tf, tmp_path, photo):
   outputs = image_request.run_on_image(
       tmp_path / 'model', read_signature(tmp_path / 'model'), photo)
   assert outputs['picture_bytes'][0].startswith(b'\x89PNG')
-  assert measured.row_bytes == len(tensor_json.render(outputs, 'row'))
+  assert measured.row_bytes == len(rest_json.render(outputs, 'row'))
   assert measured.output('picture_bytes').grpc_bytes > 40 * 60 * 3
 
 

@@ -14,7 +14,8 @@ import pytest
 
 from benchmarks import json_request, prediction_rest
 from benchmarks.served_models import ServedModels, ServingError, find_version
-from exporter import predict_response_size, tensor_json
+from exporter.serving import grpc_size
+from exporter.serving import rest_json
 from exporter.errors import UserError
 from exporter.saved_model.signature import Signature, TensorSpec
 from exports import assert_same
@@ -230,7 +231,7 @@ def test_grpc_returns_what_the_loaded_model_does(serving, answers):
 def test_grpc_response_is_as_long_as_payload_says(serving, answers):
   result = answers[0]['all']
   assert result['bytes'] - result['spec_bytes'] == sum(
-      predict_response_size.output_bytes(key, array.shape, array.nbytes)
+      grpc_size.output_bytes(key, array.shape, array.nbytes)
       for key, array in serving.expected.items())
 
 
@@ -305,7 +306,7 @@ def test_rest_rows(serving, path):
   (row,) = json.loads(body)['predictions']
   assert_same(_read_back(row, serving.expected),
               {key: array[0] for key, array in serving.expected.items()})
-  assert body == tensor_json.render(dict(sorted(serving.expected.items())), 'row')
+  assert body == rest_json.render(dict(sorted(serving.expected.items())), 'row')
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from exporter import tensor_json
+from exporter.serving import rest_json
 from exporter.errors import UserError
 
 _MAX_FLOAT = np.finfo(np.float32).max
@@ -21,13 +21,13 @@ def _lines(*lines: str) -> bytes:
 
 def _texts(array: np.ndarray) -> list[str]:
   """The values of a vector; columns give each its own line."""
-  lines = tensor_json.render({'x': array}, 'columnar').decode().split('\n')
+  lines = rest_json.render({'x': array}, 'columnar').decode().split('\n')
   return [line.strip(' ,') for line in lines[2:-2]]
 
 
 def test_one_output_in_rows_begins_on_the_line_and_ends_on_the_next():
   array = np.arange(1, 9, dtype=np.int32).reshape(2, 2, 2)
-  assert tensor_json.render({'int_tensor': array}, 'row') == _lines(
+  assert rest_json.render({'int_tensor': array}, 'row') == _lines(
       '{',
       '    "predictions": [[[1, 2], [3, 4]], [[5, 6], [7, 8]]',
       '    ]',
@@ -35,7 +35,7 @@ def test_one_output_in_rows_begins_on_the_line_and_ends_on_the_next():
 
 
 def test_one_scalar_per_row():
-  assert tensor_json.render({'y': np.float32([2.5, 3, 4.5])}, 'row') == _lines(
+  assert rest_json.render({'y': np.float32([2.5, 3, 4.5])}, 'row') == _lines(
       '{', '    "predictions": [2.5, 3.0, 4.5', '    ]', '}')
 
 
@@ -45,7 +45,7 @@ def test_several_outputs_in_rows_are_objects():
       'detection_boxes': np.float32([[[0, .25]], [[.5, 1]]]),
       'label': np.array([b'cat', b'dog'], dtype=object),
   }
-  assert tensor_json.render(outputs, 'row') == _lines(
+  assert rest_json.render(outputs, 'row') == _lines(
       '{',
       '    "predictions": [',
       '        {',
@@ -64,7 +64,7 @@ def test_several_outputs_in_rows_are_objects():
 
 def test_columns_put_every_value_on_its_line():
   outputs = {'a': np.uint8([[1, 2]]), 'b': np.int64(-7)}
-  assert tensor_json.render(outputs, 'columnar') == _lines(
+  assert rest_json.render(outputs, 'columnar') == _lines(
       '{',
       '    "outputs": {',
       '        "a": [',
@@ -79,21 +79,21 @@ def test_columns_put_every_value_on_its_line():
 
 
 def test_one_output_in_columns_has_no_key():
-  assert tensor_json.render({'a': np.array([True, False])}, 'columnar') == _lines(
+  assert rest_json.render({'a': np.array([True, False])}, 'columnar') == _lines(
       '{', '    "outputs": [', '        true,', '        false', '    ]', '}')
 
 
 def test_empty_tensors():
   # As a response cut at min_score that found nothing.
   outputs = {'boxes': np.zeros([1, 0, 4], np.float32), 'n': np.float32([0])}
-  assert b'"boxes": [],\n' in tensor_json.render(outputs, 'row')
-  assert b'"boxes": [\n            []\n        ],' in tensor_json.render(
+  assert b'"boxes": [],\n' in rest_json.render(outputs, 'row')
+  assert b'"boxes": [\n            []\n        ],' in rest_json.render(
       outputs, 'columnar')
 
 
 def test_strings_of_bytes_outputs_are_base64_objects_also_on_one_line():
   outputs = {'png_bytes': np.array([[b'hello', b'tf']], dtype=object)}
-  assert tensor_json.render(outputs, 'row') == _lines(
+  assert rest_json.render(outputs, 'row') == _lines(
       '{',
       '    "predictions": [[{',
       '                "b64": "aGVsbG8="',
@@ -105,13 +105,13 @@ def test_strings_of_bytes_outputs_are_base64_objects_also_on_one_line():
 
 
 def test_bytes_suffix_means_nothing_on_numbers():
-  text = tensor_json.render({'size_bytes': np.int32([3])}, 'row')
+  text = rest_json.render({'size_bytes': np.int32([3])}, 'row')
   assert text == b'{\n    "predictions": [3\n    ]\n}'
 
 
 def test_strings_escape_quotes_and_control_characters_only():
   text = 'a"b\\c/\n\t\x00\x1f\x7f\u00e9'.encode()
-  rendered = tensor_json.render({'s': np.array([text], dtype=object)}, 'row')
+  rendered = rest_json.render({'s': np.array([text], dtype=object)}, 'row')
   assert '"a\\"b\\\\c/\\n\\t\\u0000\\u001F\x7f\u00e9"'.encode() in rendered
 
 
@@ -138,7 +138,7 @@ def test_float64(value, expected):
 
 @given(hnp.arrays(np.float32, st.integers(1, 40), elements=st.floats(width=32)))
 def test_floats_read_back_as_the_same_numbers(values):
-  text = tensor_json.render({'x': values}, 'row')
+  text = rest_json.render({'x': values}, 'row')
   read = np.array(json.loads(text)['predictions'], np.float64).astype(np.float32)
   np.testing.assert_array_equal(read, values)
 
@@ -159,7 +159,7 @@ def test_a_float_takes_six_digits_or_nine(value):
     ({'a': (0, 4)}, ['first dimension of a', '0']),
 ])
 def test_row_refusal(shapes, words):
-  refusal = tensor_json.row_refusal(shapes)
+  refusal = rest_json.row_refusal(shapes)
   if words is None:
     assert refusal is None
   else:
@@ -168,9 +168,9 @@ def test_row_refusal(shapes, words):
 
 def test_render_refuses_what_the_server_does():
   with pytest.raises(UserError, match='half as JSON: it is float16'):
-    tensor_json.render({'half': np.float16([1])}, 'row')
+    rest_json.render({'half': np.float16([1])}, 'row')
   with pytest.raises(UserError, match='refuses to answer in rows'):
-    tensor_json.render({'a': np.float32([1]), 'b': np.float32([1, 2])}, 'row')
+    rest_json.render({'a': np.float32([1]), 'b': np.float32([1, 2])}, 'row')
 
 
 _KEYS = st.sampled_from(['a', 'detection_boxes', 'image_bytes', 'quo"te', 'caf\u00e9'])
@@ -195,17 +195,17 @@ def _tensors(draw, batch=None):
 
 def _size(outputs, form, batch=1):
   alone = len(outputs) == 1
-  return tensor_json.frame_bytes(form, len(outputs), batch) + sum(
-      tensor_json.output_bytes(
-          key, tensor_json.dtype_name(array), array.shape,
-          tensor_json.values_bytes(key, array), form, alone)
+  return rest_json.frame_bytes(form, len(outputs), batch) + sum(
+      rest_json.output_bytes(
+          key, rest_json.dtype_name(array), array.shape,
+          rest_json.values_bytes(key, array), form, alone)
       for key, array in outputs.items())
 
 
 @settings(deadline=None)
 @given(st.dictionaries(_KEYS, _tensors(), min_size=1))
 def test_size_in_columns_is_that_of_the_text(outputs):
-  assert _size(outputs, 'columnar') == len(tensor_json.render(outputs, 'columnar'))
+  assert _size(outputs, 'columnar') == len(rest_json.render(outputs, 'columnar'))
 
 
 @settings(deadline=None)
@@ -214,9 +214,9 @@ def test_size_in_columns_is_that_of_the_text(outputs):
         st.just(batch), st.dictionaries(_KEYS, _tensors(batch), min_size=1))))
 def test_size_in_rows_is_that_of_the_text(batch_and_outputs):
   batch, outputs = batch_and_outputs
-  assert _size(outputs, 'row', batch) == len(tensor_json.render(outputs, 'row'))
+  assert _size(outputs, 'row', batch) == len(rest_json.render(outputs, 'row'))
 
 
 def test_values_longer_than_a_chunk_are_all_counted():
   values = np.arange(40000, dtype=np.int32)
-  assert tensor_json.values_bytes('x', values) == sum(len(str(v)) for v in range(40000))
+  assert rest_json.values_bytes('x', values) == sum(len(str(v)) for v in range(40000))

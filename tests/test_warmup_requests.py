@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from exporter import warmup_requests
+from exporter.serving import warmup_requests
 from exporter.errors import UserError
 from exporter.output_keys import OutputSelection
 from families import (

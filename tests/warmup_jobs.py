@@ -5,7 +5,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from exporter import warmup_requests
+from exporter.serving import warmup_requests
 
 
 def write_image(path: str):

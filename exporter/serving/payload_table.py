@@ -2,11 +2,11 @@
 
 from typing import TextIO
 
-from exporter.payload_sizes import (
+from exporter.serving.payload_sizes import (
     TYPICAL_CHARACTERS, OutputPayload, Payload, format_bytes)
-from exporter.predict_response_size import DEFAULT_LIMIT_BYTES
+from exporter.serving.grpc_size import DEFAULT_LIMIT_BYTES
 from exporter.saved_model.signature import shape_text
-from exporter.tensor_json import Form
+from exporter.serving.rest_json import Form
 
 _OVER_LIMIT = ' !'
 _REQUEST_KEYS = {'row': 'instances', 'columnar': 'inputs'}

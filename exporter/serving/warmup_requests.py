@@ -9,7 +9,7 @@ import importlib.util
 import os
 from collections.abc import Sequence
 
-from exporter import image_request
+from exporter.serving import image_request
 from exporter.errors import UserError
 from exporter.saved_model.signature import DEFAULT_SIGNATURE, read_signature
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from exporter import predict_response_size, tensor_json
+from exporter.serving import grpc_size
+from exporter.serving import rest_json
 from exporter.saved_model.signature import Signature, TensorSpec
 
 Shape = tuple[int | None, ...] | None
@@ -46,7 +47,7 @@ class OutputPayload:
   row_bytes: int | None
   columnar_bytes: int | None
 
-  def rest_bytes(self, form: tensor_json.Form | None) -> int | None:
+  def rest_bytes(self, form: rest_json.Form | None) -> int | None:
     """Bytes in JSON in `form`; None for None."""
     return _in_form(self, form)
 
@@ -83,13 +84,13 @@ class Payload:
   columnar_bytes: int | None
 
   @property
-  def rest_form(self) -> tensor_json.Form | None:
+  def rest_form(self) -> rest_json.Form | None:
     """The shorter form that the server gives; None where it gives no JSON."""
     if self.json_refusal:
       return None
     return 'columnar' if self.row_refusal else 'row'
 
-  def rest_bytes(self, form: tensor_json.Form | None) -> int | None:
+  def rest_bytes(self, form: rest_json.Form | None) -> int | None:
     """Bytes of the JSON in `form`; None for None."""
     return _in_form(self, form)
 
@@ -152,7 +153,7 @@ def format_bytes(size: float | None, unit: str = 'B') -> str:
 
 
 def _in_form(sizes: OutputPayload | Payload,
-             form: tensor_json.Form | None) -> int | None:
+             form: rest_json.Form | None) -> int | None:
   return {'row': sizes.row_bytes, 'columnar': sizes.columnar_bytes}.get(form)
 
 
@@ -167,13 +168,13 @@ def _static_tensor(spec: TensorSpec, batched: bool) -> _Tensor:
     shape = (1, *shape[1:])
   if shape is None or None in shape:
     return _Tensor(spec, shape, None, None, None)
-  content = predict_response_size.content_bytes(spec.dtype, shape)
+  content = grpc_size.content_bytes(spec.dtype, shape)
   count = int(np.prod(shape, dtype=np.int64))
   typical = TYPICAL_CHARACTERS.get(spec.dtype)
   return _Tensor(
       spec, shape, content,
       # Only floats are as long as fields, whatever they are.
-      predict_response_size.output_bytes(spec.key, shape, content)
+      grpc_size.output_bytes(spec.key, shape, content)
       if spec.dtype in ('float32', 'float64') else None,
       None if typical is None else typical * count)
 
@@ -181,14 +182,14 @@ def _static_tensor(spec: TensorSpec, batched: bool) -> _Tensor:
 def _measured_tensor(spec: TensorSpec, values: np.ndarray) -> _Tensor:
   values = np.asarray(values)
   if spec.dtype == 'string':
-    content = predict_response_size.string_content_bytes(values.ravel())
+    content = grpc_size.string_content_bytes(values.ravel())
   else:
-    content = predict_response_size.content_bytes(spec.dtype, values.shape)
-  writable = spec.dtype in tensor_json.WRITABLE_DTYPES
+    content = grpc_size.content_bytes(spec.dtype, values.shape)
+  writable = spec.dtype in rest_json.WRITABLE_DTYPES
   return _Tensor(
       spec, values.shape, content,
-      predict_response_size.output_bytes_as_fields(spec.key, spec.dtype, values),
-      tensor_json.values_bytes(spec.key, values) if writable else None)
+      grpc_size.output_bytes_as_fields(spec.key, spec.dtype, values),
+      rest_json.values_bytes(spec.key, values) if writable else None)
 
 
 def _payload(saved_model_dir: str, signature: Signature, image: str | None,
@@ -206,32 +207,32 @@ def _payload(saved_model_dir: str, signature: Signature, image: str | None,
       json_refusal,
       _sum(o.grpc_bytes for o in outputs),
       _sum(o.grpc_field_bytes for o in outputs),
-      _sum((tensor_json.frame_bytes('row', len(outputs), batch),
+      _sum((rest_json.frame_bytes('row', len(outputs), batch),
             *(o.row_bytes for o in outputs))),
-      _sum((tensor_json.frame_bytes('columnar', len(outputs)),
+      _sum((rest_json.frame_bytes('columnar', len(outputs)),
             *(o.columnar_bytes for o in outputs))))
 
 
 def _output(tensor: _Tensor, alone: bool,
-            forms: Sequence[tensor_json.Form]) -> OutputPayload:
+            forms: Sequence[rest_json.Form]) -> OutputPayload:
   spec, shape = tensor.spec, tensor.shape
 
-  def in_json(form: tensor_json.Form) -> int | None:
+  def in_json(form: rest_json.Form) -> int | None:
     if form not in forms or tensor.json_bytes is None:
       return None
-    return tensor_json.output_bytes(
+    return rest_json.output_bytes(
         spec.key, spec.dtype, shape, tensor.json_bytes, form, alone)
 
   return OutputPayload(
       spec.key, spec.dtype, shape,
-      None if tensor.content_bytes is None else predict_response_size.output_bytes(
+      None if tensor.content_bytes is None else grpc_size.output_bytes(
           spec.key, shape, tensor.content_bytes),
       tensor.field_bytes, in_json('row'), in_json('columnar'))
 
 
 def _row_refusal(shapes: Mapping[str, Shape]) -> str | None:
-  """As `tensor_json.row_refusal`, of what is known of the shapes."""
-  return tensor_json.row_refusal({
+  """As `rest_json.row_refusal`, of what is known of the shapes."""
+  return rest_json.row_refusal({
       key: shape for key, shape in shapes.items()
       if shape is not None and shape[:1] != (None,)
   })
@@ -243,7 +244,7 @@ def _first_dimension(shapes: Mapping[str, Shape]) -> int | None:
 
 def _json_refusal(tensors: Sequence[_Tensor]) -> str | None:
   for tensor in tensors:
-    if tensor.spec.dtype not in tensor_json.WRITABLE_DTYPES:
+    if tensor.spec.dtype not in rest_json.WRITABLE_DTYPES:
       return f'{tensor.spec.key} is {tensor.spec.dtype}'
   return None
 
