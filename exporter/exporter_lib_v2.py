@@ -33,11 +33,11 @@ from collections.abc import Sequence
 from absl import logging
 import tensorflow as tf
 
-from exporter import atomic_directory
+from exporter.publishing import atomic_directory
 from exporter import compact_outputs
 from exporter.saved_model import writing
 from exporter.saved_model import check
-from exporter import serving_layout
+from exporter.publishing import serving_version as serving_layout
 from exporter import tracing
 from exporter.serving import warmup_requests
 from exporter.compact_options import CompactOptions

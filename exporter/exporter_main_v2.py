@@ -28,11 +28,11 @@ if not __package__:  # Run by its path: `exporter` lies one folder up.
 # pylint: disable=g-import-not-at-top,g-bad-import-order
 from absl import flags
 
-from exporter import atomic_directory
+from exporter.publishing import atomic_directory
 from exporter import command_line
 from exporter import compact_options
 from exporter import output_profile
-from exporter import serving_layout
+from exporter.publishing import serving_version
 from exporter.serving import warmup_requests
 from exporter.errors import UserError, did_you_mean
 from exporter.side_inputs import parse_side_inputs
@@ -163,7 +163,7 @@ def _run():
         _OUTPUT_DIRECTORY.value, folders=('checkpoint', 'saved_model'))
     warmup_requests.check_images(_WARMUP_IMAGE.value)
     if _SERVING_VERSION.value is not None:
-      serving_layout.check_version_is_new(_OUTPUT_DIRECTORY.value, _SERVING_VERSION.value)
+      serving_version.check_version_is_new(_OUTPUT_DIRECTORY.value, _SERVING_VERSION.value)
 
   from exporter import exporter_lib_v2
   from exporter import pipeline_config

@@ -15,8 +15,8 @@ import dataclasses
 import os
 from collections.abc import Sequence
 
-from exporter import atomic_directory
-from exporter import serving_layout
+from exporter.publishing import atomic_directory
+from exporter.publishing import serving_version as serving_layout
 from exporter.serving import warmup_requests
 from exporter.errors import UserError, did_you_mean
 from exporter.output_keys import OutputSelection

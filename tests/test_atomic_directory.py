@@ -14,8 +14,8 @@ import time
 
 import pytest
 
-from exporter import atomic_directory
-from exporter.atomic_directory import check_writable, new_directory
+from exporter.publishing import atomic_directory
+from exporter.publishing.atomic_directory import check_writable, new_directory
 from exporter.errors import UserError
 
 _NOBODY = 65534
@@ -303,7 +303,7 @@ def test_target_of_ours_in_a_folder_that_is_not(closed_folder):
 
 _HOLD = '''
 import sys, time
-from exporter.atomic_directory import new_directory
+from exporter.publishing.atomic_directory import new_directory
 with new_directory(sys.argv[1]) as folder:
   print(folder, flush=True)
   time.sleep(60)
@@ -312,7 +312,7 @@ with new_directory(sys.argv[1]) as folder:
 # Writes version after version; each is 40 files that hold the version's number.
 _REWRITE = '''
 import sys
-from exporter.atomic_directory import new_directory
+from exporter.publishing.atomic_directory import new_directory
 for version in range(int(sys.argv[2]), 10**9):
   with new_directory(sys.argv[1], ("model", "version")) as folder:
     import os

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from exporter import atomic_directory
+from exporter.publishing import atomic_directory
 
 tf = pytest.importorskip('tensorflow')
 pytestmark = pytest.mark.both_stacks
@@ -38,7 +38,7 @@ def test_what_readers_look_for_comes_last(tmp_path, monkeypatch):
   copied = []
   monkeypatch.setattr(tf.io.gfile, 'copy',
                       lambda source, *_, **__: copied.append(source))
-  from exporter import remote_directory
+  from exporter.publishing import remote_directory
   remote_directory.upload(str(tmp_path), 'ram://bucket/ordered')
   assert [os.path.basename(path) for path in copied] == [
       'a', 'variables.index', 'checkpoint', 'saved_model.pb']

@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from exporter import atomic_directory, serving_layout
+from exporter.publishing import atomic_directory
+from exporter.publishing import serving_version
 from exporter.errors import UserError
 
 _FILES = ('saved_model.pb', 'variables/variables.index', 'assets/labels.txt')
@@ -28,14 +29,14 @@ def test_a_version_has_the_same_files(tmp_path, inside):
   saved_model = tmp_path if inside else tmp_path / 'saved_model'
   _write_saved_model(saved_model)
   expected = _content(saved_model)
-  serving_layout.add_version(str(saved_model), str(tmp_path), 3)
+  serving_version.add_version(str(saved_model), str(tmp_path), 3)
   assert _content(tmp_path / '3') == expected
 
 
 @pytest.mark.parametrize('version', [0, -1])
 def test_versions_that_are_no_versions(tmp_path, version):
   with pytest.raises(UserError, match=f'version {version} is not a positive'):
-    serving_layout.check_version_is_new(str(tmp_path), version)
+    serving_version.check_version_is_new(str(tmp_path), version)
 
 
 @pytest.mark.parametrize('existing, version, sentence', [
@@ -47,7 +48,7 @@ def test_a_version_is_never_replaced(tmp_path, existing, version, sentence):
   for name in existing:
     (tmp_path / name).mkdir()
   with pytest.raises(UserError, match=sentence):
-    serving_layout.check_version_is_new(str(tmp_path), version)
+    serving_version.check_version_is_new(str(tmp_path), version)
 
 
 @pytest.mark.parametrize('existing', [
@@ -55,8 +56,8 @@ def test_a_version_is_never_replaced(tmp_path, existing, version, sentence):
 def test_new_versions(tmp_path, existing):
   for name in existing:
     (tmp_path / name).mkdir()
-  serving_layout.check_version_is_new(str(tmp_path), 3)
-  serving_layout.check_version_is_new(str(tmp_path / 'not' / 'yet'), 3)
+  serving_version.check_version_is_new(str(tmp_path), 3)
+  serving_version.check_version_is_new(str(tmp_path / 'not' / 'yet'), 3)
 
 
 def test_a_server_that_polls_never_sees_half_a_version(tmp_path):
@@ -78,7 +79,7 @@ def test_a_server_that_polls_never_sees_half_a_version(tmp_path):
     with atomic_directory.new_directory(str(base), owned=('saved_model',)) as new:
       saved_model = os.path.join(new, 'saved_model')
       _write_saved_model(pathlib.Path(saved_model))
-      serving_layout.add_version(saved_model, new, 2)
+      serving_version.add_version(saved_model, new, 2)
     while ('2', []) not in seen:
       assert poller.is_alive()
   finally:

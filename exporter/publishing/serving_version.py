@@ -8,7 +8,8 @@ server ignores what else lies there. The version is made in the staging folder o
 import os
 import shutil
 
-from exporter import atomic_directory, remote_directory
+from exporter.publishing import atomic_directory
+from exporter.publishing import remote_directory
 from exporter.errors import UserError
 
 

@@ -17,7 +17,7 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterator
 
-from exporter import remote_directory
+from exporter.publishing import remote_directory
 from exporter.errors import UserError
 
 try:
