@@ -5,12 +5,12 @@
 
 import sys
 
-from exporter import object_detection_env
+from exporter.detection import environment
 
 
 def main(config_path: str, checkpoint_dir: str, output_directory: str) -> None:
-  object_detection_env.prepare()
-  from exporter import pipeline_config
+  environment.prepare()
+  from exporter.detection import pipeline_config
   from object_detection import exporter_lib_v2
   exporter_lib_v2.export_inference_graph(
       'image_tensor', pipeline_config.read(config_path), checkpoint_dir,

@@ -74,7 +74,7 @@ def main() -> int:
 
 def export_as_stock() -> None:
   """The installed object_detection's own exporter; runs in a process of its own."""
-  from exporter import object_detection_env
+  from exporter.detection import environment as object_detection_env
   object_detection_env.prepare()
   from object_detection import exporter_lib_v2
   from object_detection.utils import config_util

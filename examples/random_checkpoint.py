@@ -14,7 +14,7 @@ import functools
 from absl import app
 from absl import flags
 
-from exporter import object_detection_env
+from exporter.detection import environment
 
 _PIPELINE_CONFIG_PATH = flags.DEFINE_string(
     'pipeline_config_path', None, 'Pipeline whose model gets the weights.')
@@ -36,7 +36,7 @@ def write_random_checkpoint(pipeline_config_path: str, output_directory: str,
   Returns:
     The checkpoint's path prefix, ending in `ckpt-0`.
   """
-  object_detection_env.prepare()
+  environment.prepare()
   # Here and below, not above: --help should not wait for TensorFlow.
   import tensorflow as tf
   from object_detection.builders import model_builder

@@ -22,9 +22,9 @@ if not __package__:  # Imported or run by its path: `exporter` lies one folder u
   sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=g-import-not-at-top,g-bad-import-order
-from exporter import object_detection_env
+from exporter.detection import environment
 
-object_detection_env.prepare()
+environment.prepare()
 
 import contextlib
 import inspect
@@ -34,19 +34,19 @@ from absl import logging
 import tensorflow as tf
 
 from exporter.publishing import atomic_directory
-from exporter import compact_outputs
+from exporter.detection import compact_outputs
 from exporter.saved_model import writing
 from exporter.saved_model import check
 from exporter.publishing import serving_version as serving_layout
-from exporter import tracing
+from exporter.detection import tracing
 from exporter.serving import warmup_requests
-from exporter.compact_options import CompactOptions
+from exporter.detection.compact_options import CompactOptions
 from exporter.errors import UserError, did_you_mean
 from exporter.output_keys import OutputSelection
-from exporter.output_sizes import OutputSize, output_sizes
-from exporter.sample_inputs import sample_inputs
-from exporter.side_inputs import parse_side_inputs
-from exporter.stages import Stages
+from exporter.detection.output_sizes import OutputSize, output_sizes
+from exporter.detection.sample_inputs import sample_inputs
+from exporter.detection.inputs import parse_side_inputs
+from exporter.detection.stages import Stages
 from object_detection.builders import model_builder
 from object_detection.core import standard_fields as fields
 from object_detection.data_decoders import tf_example_decoder

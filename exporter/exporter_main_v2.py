@@ -30,12 +30,12 @@ from absl import flags
 
 from exporter.publishing import atomic_directory
 from exporter import command_line
-from exporter import compact_options
-from exporter import output_profile
+from exporter.detection import compact_options
+from exporter.detection import output_profile
 from exporter.publishing import serving_version
 from exporter.serving import warmup_requests
 from exporter.errors import UserError, did_you_mean
-from exporter.side_inputs import parse_side_inputs
+from exporter.detection.inputs import parse_side_inputs
 
 # The keys of exporter_lib_v2.DETECTION_MODULE_MAP, which needs TensorFlow.
 _INPUT_TYPES = ('image_tensor', 'encoded_image_string_tensor', 'tf_example',
@@ -166,7 +166,7 @@ def _run():
       serving_version.check_version_is_new(_OUTPUT_DIRECTORY.value, _SERVING_VERSION.value)
 
   from exporter import exporter_lib_v2
-  from exporter import pipeline_config
+  from exporter.detection import pipeline_config
   config = pipeline_config.read(
       _PIPELINE_CONFIG_PATH.value, _CONFIG_OVERRIDE.value)
   if _LIST_OUTPUT_KEYS.value:
@@ -193,7 +193,7 @@ def _profile():
 
 
 def _list(sizes, selection):
-  from exporter.output_sizes import print_output_sizes
+  from exporter.detection.output_sizes import print_output_sizes
   kept = selection.select(s.key for s in sizes) if selection else None
   print_output_sizes(sizes, kept)
 

@@ -176,7 +176,7 @@ def selection_in(content: dict, path: str | os.PathLike) -> OutputSelection:
 
 _LIST_FIELDS = ('output_keys', 'exclude_output_keys')
 
-# What else a profile may hold; `exporter.compact_options` reads it.
+# What else a profile may hold; `exporter.detection.compact_options` reads it.
 COMPACT_FIELDS = ('min_score', 'max_detections', 'mask_threshold', 'dtypes')
 
 

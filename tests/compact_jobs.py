@@ -1,8 +1,9 @@
 """What the compact export tests run in processes that have imported the exporter."""
 
 import families
-from exporter import exporter_lib_v2, pipeline_config
-from exporter.compact_options import CompactOptions
+from exporter import exporter_lib_v2
+from exporter.detection import pipeline_config
+from exporter.detection.compact_options import CompactOptions
 from exporter.output_keys import OutputSelection
 
 

@@ -8,12 +8,12 @@ import pathlib
 def prepare_after_keras(version: str):
   """Prepares after TensorFlow was imported and its Keras used; returns the error."""
   import tensorflow as tf
-  from exporter import object_detection_env
+  from exporter.detection import environment
   os.environ.pop('TF_USE_LEGACY_KERAS', None)  # Other tests may have set it.
   assert tf.keras.__version__.startswith(version)
   try:
-    object_detection_env.prepare()
-  except object_detection_env.EnvironmentProblem as e:
+    environment.prepare()
+  except environment.EnvironmentProblem as e:
     return str(e)
   return None
 
@@ -21,8 +21,8 @@ def prepare_after_keras(version: str):
 def keras_after_prepare():
   """The module of `tf.keras.layers.Layer`, where TensorFlow was imported first."""
   import tensorflow as tf
-  from exporter import object_detection_env
-  object_detection_env.prepare()
+  from exporter.detection import environment
+  environment.prepare()
   return tf.keras.layers.Layer.__module__
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 import families
 from exporter import exporter_lib_v2 as ours  # First: it prepares the environment.
-from exporter import pipeline_config
+from exporter.detection import pipeline_config
 from exporter.output_keys import OutputSelection
 from object_detection import exporter_lib_v2 as stock
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter import output_keys, output_profile
+from exporter import output_keys
+from exporter.detection import output_profile
 from exporter.serving import payload_sizes
-from exporter.compact_options import (
+from exporter.detection.compact_options import (
     DTYPES, CompactOptionError, CompactOptions, parse_dtypes)
 from exporter.errors import UserError
 from exporter.output_keys import OutputSelection

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from compact_reference import compact_in_numpy
-from exporter.compact_options import CompactOptionError, CompactOptions
+from exporter.detection.compact_options import CompactOptionError, CompactOptions
 
 pytestmark = pytest.mark.slow  # TensorFlow alone; nothing else runs a graph.
 
@@ -55,7 +55,7 @@ _DTYPES = st.fixed_dictionaries({}, optional={
 def _in_tensorflow(response, kept, options, num_classes=90):
   """Runs `compact` in a graph."""
   import tensorflow as tf
-  from exporter import compact_outputs
+  from exporter.detection import compact_outputs
 
   # The batch is unknown in exports, the number of detections is not.
   specs = {key: tf.TensorSpec([None, *value.shape[1:]], value.dtype)
@@ -134,7 +134,7 @@ def test_masks_beyond_0_and_1_do_not_wrap():
 @pytest.mark.parametrize('cut', [True, False])
 def test_shapes_are_known_but_for_what_is_cut(cut):
   import tensorflow as tf
-  from exporter import compact_outputs
+  from exporter.detection import compact_outputs
 
   response = {key: tf.zeros(value.shape) for key, value in _response().items()}
   options = CompactOptions(max_detections=2 if cut else None, mask_threshold=0.5)
@@ -162,7 +162,7 @@ def test_shapes_are_known_but_for_what_is_cut(cut):
 ])
 def test_options_that_do_not_fit_the_model_are_refused(response, options, message):
   import tensorflow as tf
-  from exporter import compact_outputs
+  from exporter.detection import compact_outputs
 
   with pytest.raises(CompactOptionError) as error:
     compact_outputs.compact({key: tf.constant(value)

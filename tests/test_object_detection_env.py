@@ -12,8 +12,8 @@ import types
 
 import pytest
 
-from exporter import object_detection_env
-from exporter.object_detection_env import EnvironmentProblem
+from exporter.detection import environment
+from exporter.detection.environment import EnvironmentProblem
 from families import SSD
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -36,9 +36,9 @@ needs_keras_3 = pytest.mark.skipif(
 def test_prepare_imports_neither_tensorflow_nor_the_api():
   done = python('-c', '''
 import sys
-from exporter import object_detection_env
-object_detection_env.prepare()
-object_detection_env.prepare()
+from exporter.detection import environment
+environment.prepare()
+environment.prepare()
 print([m for m in ("tensorflow", "keras", "tf_keras", "object_detection")
        if m in sys.modules])
 print(len([f for f in sys.meta_path if "OldProto" in type(f).__name__]))
@@ -52,7 +52,7 @@ def test_missing_package_is_named(monkeypatch, missing):
   monkeypatch.setattr(importlib.util, 'find_spec',
                       lambda name: None if name == missing else find_spec(name))
   with pytest.raises(EnvironmentProblem, match=f"'{missing}' is not installed"):
-    object_detection_env.prepare()
+    environment.prepare()
 
 
 def test_missing_tf_keras_is_named(monkeypatch):
@@ -61,7 +61,7 @@ def test_missing_tf_keras_is_named(monkeypatch):
   monkeypatch.setattr(importlib.util, 'find_spec',
                       lambda name: None if name == 'tf_keras' else find_spec(name))
   with pytest.raises(EnvironmentProblem, match='need the package tf_keras'):
-    object_detection_env.prepare()
+    environment.prepare()
 
 
 def test_tensorflow_2_15_needs_no_tf_keras(monkeypatch):
@@ -70,7 +70,7 @@ def test_tensorflow_2_15_needs_no_tf_keras(monkeypatch):
   monkeypatch.setattr(importlib.metadata, 'version', lambda name: '2.15.1')
   monkeypatch.setattr(importlib.util, 'find_spec',
                       lambda name: None if name == 'tf_keras' else find_spec(name))
-  object_detection_env.prepare()
+  environment.prepare()
   assert 'TF_USE_LEGACY_KERAS' not in os.environ
 
 
@@ -82,7 +82,7 @@ def test_keras_3_already_imported_says_what_to_do(monkeypatch):
                       types.SimpleNamespace(keras=keras_3))
   monkeypatch.setenv('TF_USE_LEGACY_KERAS', '0')
   with pytest.raises(EnvironmentProblem) as e:
-    object_detection_env.prepare()
+    environment.prepare()
   assert 'Keras 3.5.0' in str(e.value)
   assert 'TF_USE_LEGACY_KERAS=1' in str(e.value)
   assert 'import exporter before tensorflow' in str(e.value)
@@ -112,7 +112,7 @@ DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x07x.proto\x12\x0
 def test_descriptor_is_taken_from_old_modules_alone(tmp_path, source, found):
   path = tmp_path / 'x_pb2.py'
   path.write_text(source)
-  assert object_detection_env._old_file_descriptor(str(path)) == found
+  assert environment._old_file_descriptor(str(path)) == found
 
 
 @pytest.fixture(scope='module')
@@ -145,7 +145,8 @@ def test_checkout_with_new_protos_works_untouched(checkout):
             for path in checkout.rglob('*') if '__pycache__' not in str(path)}
   done = python('-c', '''
 import json, sys
-from exporter import exporter_lib_v2, pipeline_config
+from exporter import exporter_lib_v2
+from exporter.detection import pipeline_config
 import environment_jobs
 sizes = exporter_lib_v2.list_outputs(
     "image_tensor", pipeline_config.read(sys.argv[1]))

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from exporter import object_detection_env
+from exporter.detection import environment
 from exporter.serving import image_request
 from exporter.serving import rest_json
 from exporter.serving import grpc_size as size
@@ -23,7 +23,7 @@ _ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope='session')
 def tf():
-  object_detection_env.prepare()
+  environment.prepare()
   import tensorflow
   return tensorflow
 

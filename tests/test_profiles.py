@@ -4,7 +4,8 @@ import pathlib
 
 import pytest
 
-from exporter import output_keys, output_profile
+from exporter import output_keys
+from exporter.detection import output_profile
 
 _ROOT = pathlib.Path(__file__).parents[1]
 _PROFILES = _ROOT / 'configs' / 'outputs'
@@ -96,7 +97,8 @@ def test_drops_outputs_of_mask_rcnn_or_centernet(profile):
     'ssd_mobilenet_v2_small', 'mask_rcnn_resnet50_small',
     'centernet_keypoints_small'])
 def test_models_return_the_keys_that_these_tests_assume(model):
-  from exporter import exporter_lib_v2, pipeline_config
+  from exporter import exporter_lib_v2
+  from exporter.detection import pipeline_config
 
   config = pipeline_config.read(str(_PIPELINES / f'{model}.config'), '')
   sizes = exporter_lib_v2.list_outputs('image_tensor', config)

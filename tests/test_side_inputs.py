@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.side_inputs import SideInput, SideInputError, parse_side_inputs
+from exporter.detection.inputs import SideInput, SideInputError, parse_side_inputs
 
 NAMES = 'context_features,valid_context_size'
 

@@ -10,13 +10,13 @@ import sys
 
 import pytest
 
-from exporter.stages import Stages
+from exporter.detection.stages import Stages
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 _SCRIPT = '''
 from absl import app
-from exporter.stages import Stages
+from exporter.detection.stages import Stages
 
 def main(argv):
   stages = Stages()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from exporter import object_detection_env
+from exporter.detection import environment
 
 
 def pytest_configure(config):
@@ -17,7 +17,7 @@ def pytest_configure(config):
 @pytest.fixture(scope='session')
 def tf():
   """TensorFlow, set up as every command of ours sets it up."""
-  object_detection_env.prepare()
+  environment.prepare()
   import tensorflow
   return tensorflow
 

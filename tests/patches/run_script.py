@@ -20,8 +20,8 @@ def _restore_moved_names():
 
 
 if __name__ == '__main__':
-  from exporter import object_detection_env
-  object_detection_env.prepare()
+  from exporter.detection import environment
+  environment.prepare()
   _restore_moved_names()
   sys.argv = sys.argv[1:]
   sys.path[0] = os.path.dirname(sys.argv[0])

@@ -83,7 +83,7 @@ def test_it_is_python_3_7_and_known_as_ours():
 
 
 @pytest.mark.parametrize('line', [
-    'from exporter.output_sizes import sizes', 'import exporter.errors'])
+    'from exporter.detection.output_sizes import sizes', 'import exporter.errors'])
 def test_an_import_that_does_not_fit_is_a_bug_told_aloud(line, monkeypatch):
   read = vendored_file._source
 

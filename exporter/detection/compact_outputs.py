@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from absl import logging
 import tensorflow as tf
 
-from exporter.compact_options import (
+from exporter.detection.compact_options import (
     COUNTS, MASKS, CompactOptionError, CompactOptions)
 
 _SCORES = 'detection_scores'

@@ -3,8 +3,9 @@
 import dataclasses
 import os
 
-from exporter import compact_options, output_keys
-from exporter.compact_options import CompactOptions
+from exporter import output_keys
+from exporter.detection import compact_options
+from exporter.detection.compact_options import CompactOptions
 from exporter.output_keys import OutputSelection
 
 
