@@ -16,7 +16,7 @@ from exporter.meta_graph import object_graph
 from exporter.meta_graph import signature_tensors
 from exporter.meta_graph import variable_collections
 from exporter.errors import UserError
-from exporter.graph.bodies import MAIN_GRAPH, Body, Call, call_of
+from exporter.graph.bodies import MAIN_GRAPH, Call, call_of
 
 _EDGE = re.compile(r'\^?[^:^]+|[^:^]+(:[^:]+)?:[0-9]+')
 
