@@ -16,6 +16,8 @@ TF_SERVING_REST says the host:port of a TensorFlow Serving that has both exports
       python -m benchmarks.round_trip --stock_model=mask_rcnn --ours_model=lean
 """
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import json

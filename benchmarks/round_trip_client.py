@@ -4,6 +4,8 @@
 `HEAVY_MODULES` are imported already.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import gc
 import hashlib

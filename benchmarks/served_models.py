@@ -5,6 +5,8 @@ and a request fetches only the outputs that it asks for. What a request can get
 wrong has the status and nearly the words of TensorFlow Serving (predict_util.cc).
 """
 
+from __future__ import annotations
+
 import os
 import time
 from collections.abc import Mapping, Sequence

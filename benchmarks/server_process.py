@@ -4,6 +4,8 @@
       predict_grpc(addresses.grpc, 'mask_rcnn', image)
 """
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import os

@@ -15,6 +15,8 @@ the model is traced, and the SavedModel is written without anything that only
 they needed. `compact_options` makes those that stay smaller, in the same place.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 

@@ -8,6 +8,8 @@ anything slow starts.
     # ['detection_boxes']
 """
 
+from __future__ import annotations
+
 import dataclasses
 import fnmatch
 import os

@@ -12,6 +12,8 @@ Sizes follow from the shapes in the signature, without TensorFlow. With --image
 the model is run on that image and everything is measured.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import sys

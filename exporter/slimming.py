@@ -11,6 +11,8 @@ Needs TensorFlow for reading and writing variables; neither the checkpoint nor
 the pipeline config nor object_detection.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import os
 from collections.abc import Sequence

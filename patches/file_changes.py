@@ -1,5 +1,7 @@
 """Changes of files: as a diff, and written all or none."""
 
+from __future__ import annotations
+
 import dataclasses
 import difflib
 import os

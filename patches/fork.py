@@ -1,5 +1,7 @@
 """The files of a fork that the edits are about."""
 
+from __future__ import annotations
+
 import dataclasses
 import pathlib
 

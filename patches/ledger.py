@@ -6,6 +6,8 @@ file as `….orig-lean`. The hashes tell an untouched original, an applied edit 
 file that somebody edited since apart, also after a `git checkout` or a crash.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import hashlib
 import json

@@ -5,6 +5,8 @@ The edit makes it return a new dict without the keys given. The dict that came i
 keeps them, because `loss` may still be given it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import libcst as cst

@@ -8,6 +8,8 @@ A file of the fork is in one of three states:
   its original is not there. It stays as it is.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import enum
 

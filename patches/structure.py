@@ -5,6 +5,8 @@ numbers, so that they hold on any revision. What is not found is told as what wa
 looked for and where, and the file is left alone.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 
 import libcst as cst

@@ -1,5 +1,7 @@
 """What the compact export tests run in processes that have imported the exporter."""
 
+from __future__ import annotations
+
 import families
 from exporter import exporter_lib_v2
 from exporter.detection import pipeline_config

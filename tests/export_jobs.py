@@ -1,5 +1,7 @@
 """What the export tests run in processes that have imported both exporters."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 

@@ -1,5 +1,7 @@
 """Exports for the tests, each made once a session, when it is first asked for."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import pathlib

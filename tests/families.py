@@ -1,5 +1,7 @@
 """The models that the export tests use: one small pipeline of each family."""
 
+from __future__ import annotations
+
 import dataclasses
 import pathlib
 

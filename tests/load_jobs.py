@@ -1,5 +1,7 @@
 """What the export tests run in processes that have imported TensorFlow alone."""
 
+from __future__ import annotations
+
 import numpy as np
 import tensorflow as tf
 

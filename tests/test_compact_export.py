@@ -1,5 +1,7 @@
 """Compact exports return what NumPy makes of the stock export's outputs."""
 
+from __future__ import annotations
+
 import dataclasses
 
 import numpy as np

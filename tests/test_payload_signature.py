@@ -1,5 +1,7 @@
 """Signatures are read from bytes written here field by field, by the format."""
 
+from __future__ import annotations
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -6,6 +6,8 @@ imported. `compact_outputs` applies them inside the graph.
     CompactOptions(min_score=0.3, dtypes=parse_dtypes('detection_masks=uint8'))
 """
 
+from __future__ import annotations
+
 import dataclasses
 import fnmatch
 import os

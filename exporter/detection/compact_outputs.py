@@ -4,6 +4,8 @@ Three steps, each left out where no option asks for it: masks become 0 and 1,
 detections that do not count are cut off, dtypes are changed.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 
 from absl import logging

@@ -14,6 +14,8 @@ Three things stand between an installed Object Detection API and a current stack
 A checkout of `models/research` with freshly compiled protos is left alone.
 """
 
+from __future__ import annotations
+
 import ast
 import importlib
 import importlib.abc
@@ -154,10 +156,14 @@ def _old_file_descriptor(path: str) -> bytes | None:
 
 
 def _bytes_literal(node: ast.expr) -> bytes | None:
-  match node:
-    case ast.Constant(value=bytes(literal)):
-      return literal
-    # `_b('...')` in what protoc up to 3.7 wrote for Python 2 and 3.
-    case ast.Call(func=ast.Name(id='_b'), args=[ast.Constant(value=str(text))]):
-      return text.encode('latin1')
-  return None
+  # `_b('...')` in what protoc up to 3.7 wrote for Python 2 and 3.
+  if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords:
+    if isinstance(node.func, ast.Name) and node.func.id == '_b':
+      text = _literal(node.args[0])
+      return text.encode('latin1') if isinstance(text, str) else None
+  literal = _literal(node)
+  return literal if isinstance(literal, bytes) else None
+
+
+def _literal(node: ast.expr):
+  return node.value if isinstance(node, ast.Constant) else None

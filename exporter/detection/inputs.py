@@ -3,6 +3,8 @@
 Pure Python; dtypes are names here, and nothing that was typed is evaluated.
 """
 
+from __future__ import annotations
+
 import dataclasses
 
 from exporter.errors import UserError, did_you_mean

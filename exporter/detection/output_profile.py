@@ -1,5 +1,7 @@
 """What a YAML profile and the flags of the exporter ask for together."""
 
+from __future__ import annotations
+
 import dataclasses
 import os
 

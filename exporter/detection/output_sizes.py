@@ -1,5 +1,7 @@
 """Lists what a model returns for one image, and how large each tensor is."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Callable, Collection, Sequence
 

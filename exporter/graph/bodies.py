@@ -4,6 +4,8 @@ The main graph and every function body are the same to the pruner: named nodes,
 data edges, control edges, and calls into other bodies.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 from collections.abc import Iterator

@@ -6,6 +6,8 @@ their captures alone. Here a function is seen as the expressions behind its
 results, so that one body can serve both.
 """
 
+from __future__ import annotations
+
 import collections
 import dataclasses
 import functools

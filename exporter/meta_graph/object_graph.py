@@ -5,6 +5,8 @@ its call, its signatures and, as `variables`, the list of the variables that the
 graph still reads. Everything else (layers, optimizers, their functions) is gone.
 """
 
+from __future__ import annotations
+
 import dataclasses
 
 from exporter.errors import UserError

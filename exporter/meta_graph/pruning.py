@@ -10,6 +10,8 @@ steps of `prune_meta_graph`:
   5. write the saver, the signatures and the object graph anew for what is left.
 """
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 

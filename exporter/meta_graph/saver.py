@@ -6,6 +6,8 @@ which checkpoint entry. `read_saver` reads that off, `write_saver` writes it for
 the variables that are left, in the one shape that every loader has always taken.
 """
 
+from __future__ import annotations
+
 import dataclasses
 
 from exporter.errors import UserError

@@ -5,6 +5,8 @@ function. Everything that pruning follows is followed here once, so that the res
 of the package may rely on it.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable
 

@@ -9,6 +9,8 @@ the working directory, or in a folder that is closed to us, is filled from a
 folder inside it: its entries are exchanged one by one, each in one step.
 """
 
+from __future__ import annotations
+
 import contextlib
 import ctypes
 import errno

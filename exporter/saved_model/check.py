@@ -6,6 +6,7 @@ thrown away rather than served.
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Optional
 
 import numpy as np
 import tensorflow as tf
@@ -13,7 +14,7 @@ from absl import logging
 from tensorflow.python.framework import function_def_to_graph
 
 # dtype and static shape of each input or output; a shape is None if unknown.
-Specs = dict[str, tuple[tf.DType, list[int | None] | None]]
+Specs = dict[str, tuple[tf.DType, Optional[list[Optional[int]]]]]
 
 
 class FailedCheck(RuntimeError):

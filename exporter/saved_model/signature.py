@@ -8,6 +8,8 @@ here, by their numbers in the format; protobuf skips the graph and the rest.
     # TensorSpec(key='detection_boxes', dtype='float32', shape=(1, 100, 4))
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import os

@@ -4,6 +4,8 @@ TensorFlow's own ops read and write the files, a few hundred MB at a time; what
 does not fit into one portion becomes a further shard of the same checkpoint.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Collection, Iterator, Mapping
 

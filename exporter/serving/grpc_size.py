@@ -11,6 +11,8 @@ gRPC a frame of 5 bytes. Neither is counted here.
     n = output_bytes('detection_boxes', (1, 100, 4), 1600)   # 1642
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable, Sequence
 

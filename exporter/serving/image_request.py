@@ -5,6 +5,8 @@ encoded file, or a serialized `tf.Example` with the file in it. Inputs that are
 no image, such as boxes or context features, are zeros.
 """
 
+from __future__ import annotations
+
 import os
 
 from exporter.errors import UserError

@@ -1,5 +1,7 @@
 """The bar chart of what each output of a signature costs on gRPC."""
 
+from __future__ import annotations
+
 import dataclasses
 import importlib.util
 import os

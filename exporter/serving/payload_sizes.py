@@ -5,8 +5,11 @@ a number in JSON is a typical one. `measured_payload` knows the values as well
 and is exact throughout.
 """
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Optional
 
 import numpy as np
 
@@ -14,7 +17,7 @@ from exporter.serving import grpc_size
 from exporter.serving import rest_json
 from exporter.saved_model.signature import Signature, TensorSpec
 
-Shape = tuple[int | None, ...] | None
+Shape = Optional[tuple[Optional[int], ...]]
 
 # Characters that a value takes in JSON, for the types of which a signature does
 # not say more: a float32 with all its digits is 0.12345678, seldom shorter.

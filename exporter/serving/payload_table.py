@@ -1,5 +1,7 @@
 """The terminal table of what each output of a signature costs."""
 
+from __future__ import annotations
+
 from typing import TextIO
 
 from exporter.serving.payload_sizes import (

@@ -14,6 +14,8 @@ from the length of its values (`values_bytes`) and of everything around them
     # b'{\n    "predictions": [[0.5, 0.25]\n    ]\n}'
 """
 
+from __future__ import annotations
+
 import base64
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -296,8 +296,10 @@ def test_ragged_and_sparse_outputs_of_a_signature(tf, save, slim):
       assert sorted(found) == keys
       for key in keys:
         assert type(found[key]) is type(expected[key])
-        for part, wanted in zip(tf.nest.flatten(found[key], True),
-                                tf.nest.flatten(expected[key], True), strict=True):
+        parts, wanted_parts = (
+            tf.nest.flatten(of[key], True) for of in (found, expected))
+        assert len(parts) == len(wanted_parts)
+        for part, wanted in zip(parts, wanted_parts):
           saved_models.assert_same_bits(part.numpy(), wanted.numpy())
     with tf.compat.v1.Session(graph=tf.Graph()) as session:
       graph = tf.compat.v1.saved_model.load(session, ['serve'], str(target))

@@ -1,5 +1,7 @@
 """What `python -m patches` does to a fork, without its command line."""
 
+from __future__ import annotations
+
 import pathlib
 
 from patches import file_changes

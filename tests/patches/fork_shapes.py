@@ -6,6 +6,8 @@ Everything else is left out. They run: with TensorFlow, and with the numbers of
 `fake_site` in its place.
 """
 
+from __future__ import annotations
+
 import pathlib
 
 # What every stand-in model gives, and what the exporter does to the classes.
