@@ -16,7 +16,7 @@ from examples import draw_masks
 from exporter.serving import rest_json
 from exporter.errors import UserError
 
-_ROOT = pathlib.Path(__file__).parents[1]
+_ROOT = pathlib.Path(__file__).parents[2]
 
 
 def _pasted(mask, box, height, width, threshold=0.5):

@@ -20,8 +20,8 @@ import subprocess
 import sys
 import traceback
 
-_TESTS = pathlib.Path(__file__).resolve().parent
-_ROOT = _TESTS.parent
+_SUPPORT = pathlib.Path(__file__).resolve().parent
+_ROOT = _SUPPORT.parents[1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +77,7 @@ class ForkServer:
   def __init__(self, folder: pathlib.Path, preload: list[str]):
     self._folder = folder
     self._count = 0
-    search = [str(_ROOT), str(_TESTS), os.environ.get('PYTHONPATH', '')]
+    search = [str(_ROOT), str(_SUPPORT), os.environ.get('PYTHONPATH', '')]
     with open(folder / 'server_stderr', 'wb') as stderr:
       self._process = subprocess.Popen(
           [sys.executable, '-W', 'ignore', __file__, *preload],

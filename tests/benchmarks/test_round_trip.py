@@ -12,7 +12,7 @@ from rich import console as rich_console
 from benchmarks import round_trip
 from benchmarks.round_trip_client import Contender, Measured
 
-_ROOT = pathlib.Path(__file__).resolve().parents[1]
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def test_a_tensorflow_serving_is_named_by_the_environment():

@@ -7,7 +7,7 @@ import pytest
 from exporter import output_keys
 from exporter.detection import output_profile
 
-_ROOT = pathlib.Path(__file__).parents[1]
+_ROOT = pathlib.Path(__file__).parents[2]
 _PROFILES = _ROOT / 'configs' / 'outputs'
 _PIPELINES = _ROOT / 'configs' / 'pipelines'
 

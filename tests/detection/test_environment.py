@@ -16,15 +16,15 @@ from exporter.detection import environment
 from exporter.detection.environment import EnvironmentProblem
 from families import SSD
 
-_ROOT = pathlib.Path(__file__).resolve().parents[1]
-_TESTS = pathlib.Path(__file__).resolve().parent
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
+_SUPPORT = pathlib.Path(__file__).resolve().parents[1] / 'support'
 
 
 def python(*args, path=(), **options):
   return subprocess.run(
       [sys.executable, '-W', 'ignore', *args], capture_output=True, text=True,
       check=False, env={**os.environ, 'PYTHONPATH': os.pathsep.join(
-          map(str, [*path, _ROOT, _TESTS]))}, **options)
+          map(str, [*path, _ROOT, _SUPPORT]))}, **options)
 
 
 # Keras is one package under every TensorFlow, which tensorflow-cpu is not.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
-_PIPELINES = pathlib.Path(__file__).resolve().parents[1] / 'configs' / 'pipelines'
+_PIPELINES = pathlib.Path(__file__).resolve().parents[2] / 'configs' / 'pipelines'
 
 CONTEXT_SHAPES, CONTEXT_NAMES = (
     '1,10,32/1', 'context_features,valid_context_size')

@@ -20,7 +20,7 @@ from exporter.errors import UserError
 from exporter.saved_model.signature import Signature, TensorSpec
 from exports import assert_same
 
-_ROOT = pathlib.Path(__file__).resolve().parents[1]
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 # Which SavedModel is served.

@@ -13,7 +13,7 @@ from families import FAMILIES, INPUT_TYPES, MASK_RCNN
 
 pytestmark = pytest.mark.slow
 
-_TESTS = pathlib.Path(__file__).resolve().parent
+_SUPPORT = pathlib.Path(__file__).resolve().parents[1] / 'support'
 
 
 def _params(families):
@@ -58,7 +58,7 @@ def test_c_api(exports, session, family, tmp_path):
       'outputs_path': str(tmp_path / 'outputs.npz'),
       'inputs': inputs, 'outputs': outputs}))
   done = subprocess.run(
-      [sys.executable, _TESTS / 'c_api_session.py', request], check=False,
+      [sys.executable, _SUPPORT / 'c_api_session.py', request], check=False,
       capture_output=True, text=True)
   assert done.returncode == 0, done.stderr[-3000:]
   with np.load(tmp_path / 'outputs.npz') as f:

@@ -12,7 +12,7 @@ import pytest
 
 from exporter.detection.stages import Stages
 
-_ROOT = pathlib.Path(__file__).resolve().parents[1]
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 _SCRIPT = '''
 from absl import app

@@ -19,7 +19,7 @@ from exporter.errors import UserError
 from exporter.output_keys import OutputSelection
 from exporter.saved_model.signature import Signature, TensorSpec
 
-_ROOT = pathlib.Path(__file__).parents[1]
+_ROOT = pathlib.Path(__file__).parents[2]
 _COMPACT = _ROOT / 'configs' / 'outputs' / 'compact_mask_rcnn.yaml'
 _KEYS = ['detection_boxes', 'detection_classes', 'detection_masks',
          'detection_scores', 'num_detections']

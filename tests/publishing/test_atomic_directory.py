@@ -19,7 +19,7 @@ from exporter.publishing.atomic_directory import check_writable, new_directory
 from exporter.errors import UserError
 
 _NOBODY = 65534
-_ROOT = pathlib.Path(__file__).resolve().parents[1]
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def write(target, files, owned=('model', 'config')):
