@@ -10,7 +10,10 @@ The directory then holds `ckpt-0`, as training would leave it.
 """
 
 import functools
+import random
+import sys
 
+import numpy as np
 from absl import app
 from absl import flags
 
@@ -42,7 +45,10 @@ def write_random_checkpoint(pipeline_config_path: str, output_directory: str,
   from object_detection.builders import model_builder
   from object_detection.utils import config_util
 
-  tf.keras.utils.set_random_seed(seed)
+  # Keras's own way to seed all three fails with TF 2.17 on Python 3.12.
+  random.seed(seed)
+  np.random.seed(seed)
+  tf.random.set_seed(seed)
   model_config = config_util.get_configs_from_pipeline_file(
       pipeline_config_path)['model']
   model = model_builder.build(model_config, is_training=False)
@@ -145,4 +151,5 @@ def main(argv):
 
 if __name__ == '__main__':
   flags.mark_flags_as_required(['pipeline_config_path', 'output_directory'])
+  environment.before_flags(sys.argv[1:])
   app.run(main)

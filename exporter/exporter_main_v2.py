@@ -31,6 +31,7 @@ from absl import flags
 from exporter.publishing import atomic_directory
 from exporter import command_line
 from exporter.detection import compact_options
+from exporter.detection import environment
 from exporter.detection import output_profile
 from exporter.publishing import serving_version
 from exporter.serving import warmup_requests
@@ -200,6 +201,7 @@ def _list(sizes, selection):
 
 def run():
   """Entry point of the console script."""
+  environment.before_flags(sys.argv[1:])
   command_line.run(main)
 
 

@@ -11,7 +11,8 @@ from typing import Optional
 import numpy as np
 import tensorflow as tf
 from absl import logging
-from tensorflow.python.framework import function_def_to_graph
+
+from exporter.saved_model import tensorflow_api
 
 # dtype and static shape of each input or output; a shape is None if unknown.
 Specs = dict[str, tuple[tf.DType, Optional[list[Optional[int]]]]]
@@ -74,8 +75,7 @@ def check_graph(meta_graph) -> None:
     with tf.Graph().as_default() as graph:
       tf.graph_util.import_graph_def(meta_graph.graph_def, name='')
       for function in meta_graph.graph_def.library.function:
-        function_def_to_graph.function_def_to_graph(
-            function, include_library_functions=True)
+        tensorflow_api.function_graph(function)
     for signature in meta_graph.signature_def.values():
       for info in (*signature.inputs.values(), *signature.outputs.values()):
         if info.WhichOneof('encoding') == 'name' and ':' in info.name:

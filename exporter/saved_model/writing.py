@@ -14,7 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 
-from exporter.saved_model import variable_bundle
+from exporter.saved_model import tensorflow_api, variable_bundle
 from exporter.meta_graph import asset_files
 from exporter.meta_graph import object_graph
 from exporter.meta_graph import pruning as saved_model_pruning
@@ -97,7 +97,7 @@ def write(lean, pruned: saved_model_pruning.Pruned, source: str,
   _copy_assets(source, target, meta_graph)
   with open(os.path.join(target, 'saved_model.pb'), 'wb') as f:
     f.write(lean.SerializeToString(deterministic=True))
-  _write_fingerprint(target)
+  tensorflow_api.write_fingerprint(target)
 
 
 def save_lean(concrete_function, target: str) -> None:
@@ -116,12 +116,12 @@ def save_lean(concrete_function, target: str) -> None:
   root.__call__ = tf.function(_positional(concrete_function, input_signature),
                               input_signature=input_signature, autograph=False)
   with tempfile.TemporaryDirectory(dir=os.path.dirname(target)) as unpruned:
-    # Tracing a saver takes longer than all else; pruning writes one of its own.
-    tf.saved_model.save(
-        root, unpruned, signatures=concrete_function,
-        options=tf.saved_model.SaveOptions(experimental_skip_saver=True))
+    tf.saved_model.save(root, unpruned, signatures=concrete_function,
+                        options=tensorflow_api.save_options())
     saved_model = read_saved_model(unpruned)
-    _add_saver(serving_graph(saved_model))
+    meta_graph = serving_graph(saved_model)
+    if not meta_graph.HasField('saver_def'):
+      _add_saver(meta_graph)
     lean, pruned = prune(
         saved_model, {'serving_default': list(concrete_function.structured_outputs)})
     write(lean, pruned, unpruned, target)
@@ -189,12 +189,3 @@ def _copy_assets(source: str, target: str, meta_graph) -> None:
   extra = os.path.join(source, 'assets.extra')
   if os.path.isdir(extra):
     shutil.copytree(extra, os.path.join(target, 'assets.extra'))
-
-
-def _write_fingerprint(saved_model_dir: str) -> None:
-  """Writes `fingerprint.pb`, as the TensorFlow versions that have one do."""
-  try:
-    from tensorflow.python.saved_model import fingerprinting_utils
-  except ImportError:
-    return
-  fingerprinting_utils.write_fingerprint(saved_model_dir)

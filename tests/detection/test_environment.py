@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from exporter.detection import environment
 from exporter.detection.environment import EnvironmentProblem
+from exporter.errors import UserError
 from families import SSD
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -183,3 +185,46 @@ def test_layers_are_those_of_keras_2(exporter_server):
   version = exporter_server.run('environment_jobs:prepare_after_keras', '2')
   # Keras 2 as tf.keras has no version of its own on the newer stack.
   assert version.status == 0 or "no attribute '__version__'" in version.stderr
+
+
+def _with_versions(monkeypatch, **versions):
+  """Says that these distributions are installed, by name."""
+  def version(name):
+    try:
+      return versions[name.replace('-', '_')]
+    except KeyError:
+      raise importlib.metadata.PackageNotFoundError(name) from None
+  monkeypatch.setattr(importlib.metadata, 'version', version)
+  monkeypatch.setattr(importlib.util, 'find_spec', lambda name: name)
+
+
+@pytest.mark.parametrize('versions, said', [
+    ({'tensorflow': '2.7.4'}, 'TensorFlow 2.7 is too old'),
+    ({'tensorflow_cpu': '2.10.1', 'protobuf': '4.25.9'}, "'protobuf<3.21'"),
+    ({'tensorflow': '2.18.0', 'tf_keras': '2.17.0'}, "'tf-keras==2.18.*'"),
+    ({'tf_nightly': '2.22.0.dev20260101', 'tf_keras': '2.21.0'},
+     "'tf-keras==2.22.*'"),
+])
+def test_says_what_does_not_fit(monkeypatch, versions, said):
+  _with_versions(monkeypatch, **versions)
+  with pytest.raises(UserError, match=re.escape(said)):
+    environment.prepare()
+
+
+def test_refuses_keras_3_by_environment(monkeypatch):
+  _with_versions(monkeypatch, tensorflow='2.20.0', tf_keras='2.20.1')
+  monkeypatch.delitem(sys.modules, 'tensorflow', raising=False)
+  monkeypatch.setenv('TF_USE_LEGACY_KERAS', '0')
+  with pytest.raises(UserError, match='TF_USE_LEGACY_KERAS=0'):
+    environment.prepare()
+
+
+def test_finds_tensorflow_under_another_name(monkeypatch, tmp_path):
+  info = tmp_path / 'tensorflow_rocm-2.6.0.dist-info'
+  info.mkdir()
+  (info / 'METADATA').write_text('Name: tensorflow-rocm\nVersion: 2.6.0\n')
+  (info / 'top_level.txt').write_text('tensorflow\n')
+  _with_versions(monkeypatch)
+  monkeypatch.setattr(sys, 'path', [str(tmp_path)])
+  with pytest.raises(UserError, match='TensorFlow 2.6 is too old'):
+    environment.prepare()

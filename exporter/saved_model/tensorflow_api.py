@@ -1,0 +1,46 @@
+"""What saving needs of TensorFlow and not every version has.
+
+The one place of this folder that asks; it asks for what it uses, not for numbers.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+
+
+def save_options():
+  """Of `tf.saved_model.save`: without a saver where that can be left out."""
+  import tensorflow as tf
+  # Tracing a saver takes longer than all else; we write one of our own.
+  if _takes(tf.saved_model.SaveOptions, 'experimental_skip_saver'):
+    return tf.saved_model.SaveOptions(experimental_skip_saver=True)
+  return tf.saved_model.SaveOptions()
+
+
+def function_graph(function_def):
+  """Imports a FunctionDef, with those that it calls, from the default graph."""
+  from tensorflow.python.framework import function_def_to_graph
+  convert = function_def_to_graph.function_def_to_graph
+  # Before it could be chosen, they always came along.
+  if _takes(convert, 'include_library_functions'):
+    return convert(function_def, include_library_functions=True)
+  return convert(function_def)
+
+
+def write_fingerprint(saved_model_dir: str) -> None:
+  """Writes `fingerprint.pb`, as the TensorFlow versions that have one do."""
+  try:
+    from tensorflow.python.saved_model import fingerprinting_utils
+  except ImportError:
+    return
+  write = fingerprinting_utils.write_fingerprint
+  if len(inspect.signature(write).parameters) == 1:
+    write(saved_model_dir)
+    return
+  with open(os.path.join(saved_model_dir, 'saved_model.pb'), 'rb') as f:
+    write(saved_model_dir, f.read())
+
+
+def _takes(function, parameter: str) -> bool:
+  return parameter in inspect.signature(function).parameters
