@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from exporter.saved_model import plain_paths
 from exporter.saved_model import tensorflow_api
 
 # dtype and static shape of each input or output; a shape is None if unknown.
@@ -47,7 +48,8 @@ def check_signatures(saved_model_dir: str,
       or static shape.
   """
   try:
-    loaded = tf.saved_model.load(saved_model_dir).signatures
+    with plain_paths.of_folder(saved_model_dir) as plain:
+      loaded = tf.saved_model.load(plain).signatures
   except Exception as e:
     raise FailedCheck(f'The new SavedModel cannot be loaded: {e}') from e
   found = {
@@ -111,7 +113,8 @@ def compare_outputs(saved_model_dir: str, concrete_function, inputs) -> None:
     FailedCheck: an output differs.
   """
   expected = concrete_function(*inputs)
-  found = tf.saved_model.load(saved_model_dir)(*inputs)
+  with plain_paths.of_folder(saved_model_dir) as plain:
+    found = tf.saved_model.load(plain)(*inputs)
   for key in expected:
     if not np.array_equal(expected[key].numpy(), found[key].numpy(),
                           equal_nan=True):

@@ -10,6 +10,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 
 from exporter.errors import UserError
+from exporter.saved_model import plain_paths
 
 # The memory that a copy takes, and the size of a shard, both about. One shard
 # holds most detection models whole, which keeps the file names that people know.
@@ -37,13 +38,15 @@ def copy_entries(source: str, target: str, entries: Mapping[str, str],
   import tensorflow as tf
   sizes, dtypes = _describe(source, entries.values())
   parts = []
-  for keys in _portions(entries, sizes, portion_bytes):
-    prefix = f'{target}_part_{len(parts):05d}'
-    # The object graph goes with the first, so that a small model has one shard.
-    further = {_OBJECT_GRAPH_KEY: object_graph} if object_graph and not parts else {}
-    _copy_portion(source, prefix, {key: entries[key] for key in keys}, dtypes,
-                  further)
-    parts.append(prefix)
+  with plain_paths.of_checkpoint(source) as plain:
+    for keys in _portions(entries, sizes, portion_bytes):
+      prefix = f'{target}_part_{len(parts):05d}'
+      # The object graph goes with the first, so that a small model has one shard.
+      further = ({_OBJECT_GRAPH_KEY: object_graph}
+                 if object_graph and not parts else {})
+      _copy_portion(plain, prefix, {key: entries[key] for key in keys}, dtypes,
+                    further)
+      parts.append(prefix)
   tf.raw_ops.MergeV2Checkpoints(checkpoint_prefixes=parts,
                                 destination_prefix=target, delete_old_dirs=False)
 
@@ -69,7 +72,8 @@ def _describe(source: str, keys: Collection[str] | None):
   """Bytes and dtypes of entries."""
   import tensorflow as tf
   try:
-    reader = tf.train.load_checkpoint(source)
+    with plain_paths.of_checkpoint(source) as plain:
+      reader = tf.train.load_checkpoint(plain)
   except (tf.errors.OpError, ValueError, RuntimeError) as e:
     raise UserError(f'The variables {source} cannot be read: {e}.') from e
   shapes = reader.get_variable_to_shape_map()
