@@ -95,9 +95,7 @@ def write_saver(meta_graph, variables: list[SavedVariable]) -> None:
   save = add('SaveV2', 'SaveV2', entries)
   for i, variable in enumerate(variables):
     if variable.is_resource:
-      read = add(f'Read_{i}', 'ReadVariableOp', [variable.node])
-      read.attr['dtype'].type = variable.dtype
-      save.input.append(read.name)
+      save.input.append(_read_node(graph_def, variable))
     else:
       save.input.append(variable.node)
   save.attr['dtypes'].list.type.extend(v.dtype for v in variables)
@@ -119,6 +117,22 @@ def write_saver(meta_graph, variables: list[SavedVariable]) -> None:
   saver.restore_op_name = restored.name
   saver.sharded = False
   saver.version = saver.V2
+
+
+def _read_node(graph_def, variable: SavedVariable) -> str:
+  """Adds a node that reads a variable, under the name that TensorFlow gives it.
+
+  TF1's freezing tools fetch the value by this name. A node of another kind that has
+  the name is left alone.
+  """
+  wanted = f'{variable.node}/Read/ReadVariableOp'
+  taken = {node.name for node in graph_def.node
+           if node.name.startswith(wanted)}
+  name = next(name for name in (wanted, *map(f'{wanted}_{{}}'.format, range(len(taken))))
+              if name not in taken)
+  read = graph_def.node.add(name=name, op='ReadVariableOp', input=[variable.node])
+  read.attr['dtype'].type = variable.dtype
+  return name
 
 
 _DT_STRING = 7  # of tensorflow.DataType
