@@ -30,15 +30,18 @@ environment.prepare()
 
 import contextlib
 import inspect
+import re
 from collections.abc import Sequence
 
 from absl import logging
 import tensorflow as tf
 
 from exporter.publishing import atomic_directory
+from exporter.publishing import export_folder
 from exporter.detection import compact_outputs
 from exporter.saved_model import writing
 from exporter.saved_model import check
+from exporter.saved_model import plain_paths
 from exporter.publishing import serving_version as serving_layout
 from exporter.detection import tracing
 from exporter.serving import warmup_requests
@@ -62,7 +65,6 @@ _LABEL_ID_OFFSET = 1
 
 _CHECKPOINT = 'checkpoint'
 _SAVED_MODEL = 'saved_model'
-_PIPELINE_CONFIG = 'pipeline.config'
 
 
 def _decode_image(encoded_image_string_tensor):
@@ -300,7 +302,8 @@ def export_inference_graph(input_type,
   """Exports a trained model: `saved_model/`, `checkpoint/`, `pipeline.config`.
 
   The folder appears complete or not at all; an older export in its place stays
-  until then, and files in it that are no part of an export stay for good.
+  until then, and files that no export wrote stay for good, also those in
+  `checkpoint/` and `saved_model/`.
 
   Args:
     input_type: a key of `DETECTION_MODULE_MAP`.
@@ -330,15 +333,19 @@ def export_inference_graph(input_type,
   stages = Stages()
   side_inputs = _side_inputs_for(input_type, use_side_inputs, side_input_shapes,
                                  side_input_types, side_input_names)
+  trained_checkpoint_dir = os.fspath(trained_checkpoint_dir)
+  output_directory = os.fspath(output_directory)
+  warmup_images = [os.fspath(image) for image in warmup_images]
   checkpoint_path = find_checkpoint(trained_checkpoint_dir)
+  export_folder.check_checkpoint_stays(checkpoint_path, output_directory)
   atomic_directory.check_writable(output_directory,
                                   folders=(_CHECKPOINT, _SAVED_MODEL))
   warmup_requests.check_images(warmup_images)
   if serving_version is not None:
     serving_layout.check_version_is_new(output_directory, serving_version)
-  with atomic_directory.new_directory(
-      output_directory,
-      owned=(_CHECKPOINT, _SAVED_MODEL, _PIPELINE_CONFIG)) as directory:
+  with plain_paths.of_checkpoint(checkpoint_path) as checkpoint_path, \
+      atomic_directory.new_directory(
+          output_directory, export_folder.OF_EXPORT) as directory:
     module, concrete_function, checkpoint = _restored_and_traced(
         input_type, pipeline_config, checkpoint_path, side_inputs,
         output_selection, compact_options, stages)
@@ -379,17 +386,20 @@ def find_checkpoint(trained_checkpoint_dir: str) -> str:
     raise UserError(
         f'The checkpoint directory {trained_checkpoint_dir} does not exist or is'
         ' not a folder.')
-  path = tf.train.latest_checkpoint(trained_checkpoint_dir)
-  if path is None:
-    found = [os.path.basename(name).removesuffix('.index') for name in
-             tf.io.gfile.glob(os.path.join(trained_checkpoint_dir, '*.index'))]
+  # Not latest_checkpoint, which takes brackets in the path for a pattern.
+  state = tf.train.get_checkpoint_state(trained_checkpoint_dir)
+  path = state.model_checkpoint_path if state is not None else None
+  if path is None or not tf.io.gfile.exists(f'{path}.index'):
+    found = [name[:-len('.index')] for name in
+             tf.io.gfile.listdir(trained_checkpoint_dir) if name.endswith('.index')]
     hint = (f" It holds {', '.join(sorted(found))}, but no file named"
             " 'checkpoint' that says which is the latest and has all its files."
             if found else '')
     raise UserError(
         f'There is no checkpoint in {trained_checkpoint_dir}.{hint}')
   try:
-    tf.train.load_checkpoint(path)
+    with plain_paths.of_checkpoint(path) as plain:
+      tf.train.load_checkpoint(plain)
   except (tf.errors.OpError, ValueError, RuntimeError) as e:
     raise UserError(f'The checkpoint {path} cannot be read: {e}.') from e
   return path
@@ -423,7 +433,8 @@ def _restored_and_traced(input_type, pipeline_config, checkpoint_path, side_inpu
       status = checkpoint.restore(checkpoint_path).expect_partial()
     module = make_module(
         input_type, model, side_inputs, output_selection, compact_options)
-    with stages('trace'), _checkpoint_must_fit(checkpoint_path):
+    with stages('trace'), _checkpoint_must_fit(checkpoint_path), \
+        _side_inputs_must_fit(model, side_inputs):
       concrete_function = trace(module.__call__)
       status.assert_existing_objects_matched()
       _assert_declared_shapes(concrete_function.graph.variables)
@@ -483,6 +494,42 @@ def _check_side_input_names(model, names):
       raise UserError(
           f'The model {type(model).__name__} takes no side input {name!r}'
           f'{did_you_mean(name, parameters) or "."}')
+
+
+# What Python says of arguments that a method wants, or does not know.
+_UNFITTING_ARGUMENTS = re.compile(
+    r'(missing \d+ required \S+ arguments?|unexpected keyword argument)[^\n]*')
+
+
+@contextlib.contextmanager
+def _side_inputs_must_fit(model, side_inputs):
+  """Turns what Python says of unfitting side inputs into one sentence.
+
+  A model may pass them on to a method that alone knows their names, as Context
+  R-CNN does, so that only the trace tells.
+  """
+  try:
+    yield
+  except TypeError as e:
+    unfitting = _UNFITTING_ARGUMENTS.search(str(e))
+    if unfitting is None:
+      raise
+    given = ', '.join(name for _, _, name in side_inputs) or 'none'
+    raise UserError(
+        f'The side inputs ({given}) do not fit the model {type(model).__name__}, which'
+        f' takes {", ".join(_side_input_names(model)) or "none"}: {unfitting[0]}; see'
+        ' --use_side_inputs, --side_input_shapes, --side_input_types and'
+        ' --side_input_names.') from e
+
+
+def _side_input_names(model) -> list[str]:
+  """The names that the model's methods give to what they take beside an image."""
+  accepted = []
+  for method, own in (('predict', 2), ('_compute_second_stage_input_feature_maps', 4)):
+    parameters = list(inspect.signature(
+        getattr(model, method, lambda: None)).parameters.values())
+    accepted += [p.name for p in parameters[own:] if p.kind is not p.VAR_KEYWORD]
+  return accepted
 
 
 @contextlib.contextmanager
@@ -565,9 +612,9 @@ def list_outputs(input_type,
 
   def attempt(trace):
     with stages('build'):
-      module = make_module(
-          input_type, build_model(pipeline_config), side_inputs, None)
-    with stages('trace'):
+      model = build_model(pipeline_config)
+      module = make_module(input_type, model, side_inputs, None)
+    with stages('trace'), _side_inputs_must_fit(model, side_inputs):
       return trace(module.__call__)
 
   concrete_function = _without_autograph_if_possible(attempt)

@@ -18,14 +18,12 @@ import os
 from collections.abc import Sequence
 
 from exporter.publishing import atomic_directory
+from exporter.publishing import export_folder
 from exporter.publishing import serving_version as serving_layout
+from exporter.saved_model.signature import find_saved_model
 from exporter.serving import warmup_requests
 from exporter.errors import UserError, did_you_mean
 from exporter.output_keys import OutputSelection
-
-# What a SavedModel folder is made of; other files in it are somebody else's.
-_PARTS = ('assets', 'assets.extra', 'debug', 'fingerprint.pb',
-          'keras_metadata.pb', 'saved_model.pb', 'variables')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +77,8 @@ def slim_saved_model(saved_model_dir: str,
   """Writes a SavedModel with only the selected outputs of a signature.
 
   Args:
-    saved_model_dir: the SavedModel; never changed, unless `in_place`.
+    saved_model_dir: the SavedModel, or the export folder that has it as
+      `saved_model/`; never changed, unless `in_place`.
     output_directory: where the slimmed one goes. It appears complete or not at
       all; a SavedModel that stands there is replaced.
     selection: which outputs of `signature` stay.
@@ -96,8 +95,9 @@ def slim_saved_model(saved_model_dir: str,
     UserError: an argument does not fit, or the SavedModel cannot be read or
       holds something that cannot be pruned.
   """
+  warmup_images = [os.fspath(image) for image in warmup_images]
+  saved_model_dir = find_saved_model(saved_model_dir)
   target = _target(saved_model_dir, output_directory, in_place, dry_run)
-  _check_is_saved_model(saved_model_dir)
   if not dry_run:
     atomic_directory.check_writable(target)
     warmup_requests.check_images(warmup_images)
@@ -106,6 +106,7 @@ def slim_saved_model(saved_model_dir: str,
 
   from exporter.saved_model import writing as lean_saved_model  # Import TensorFlow.
   from exporter.saved_model import check
+  from exporter.meta_graph import asset_files
   saved_model = lean_saved_model.read_saved_model(saved_model_dir)
   meta_graph = lean_saved_model.serving_graph(saved_model)
   outputs = _outputs(meta_graph, selection, signature, keep_other_signatures,
@@ -119,7 +120,8 @@ def slim_saved_model(saved_model_dir: str,
       dropped_objects=tuple(pruned.dropped_objects),
       is_callable=pruned.is_callable)
   if not dry_run:
-    with atomic_directory.new_directory(target, owned=_PARTS) as directory:
+    owned = export_folder.of_saved_model(asset_files.file_names(meta_graph))
+    with atomic_directory.new_directory(target, owned) as directory:
       lean_saved_model.write(lean, pruned, saved_model_dir, directory)
       check.check_graph(lean_saved_model.serving_graph(
           lean_saved_model.read_saved_model(directory)))
@@ -160,17 +162,7 @@ def _target(saved_model_dir, output_directory, in_place, dry_run) -> str | None:
         f'The output directory {output_directory} and the SavedModel'
         f' {saved_model_dir} are the same or lie in one another; give another'
         ' folder, or in_place to replace the SavedModel.')
-  return output_directory
-
-
-def _check_is_saved_model(saved_model_dir: str) -> None:
-  if os.path.isfile(os.path.join(saved_model_dir, 'saved_model.pb')):
-    return
-  inner = os.path.join(saved_model_dir, 'saved_model')
-  hint = (f' Did you mean {inner}?'
-          if os.path.isfile(os.path.join(inner, 'saved_model.pb')) else '')
-  raise UserError(f'{saved_model_dir} is not a SavedModel: it holds no'
-                  f' saved_model.pb.{hint}')
+  return os.fspath(output_directory)
 
 
 def _outputs(meta_graph, selection, signature, keep_other_signatures,

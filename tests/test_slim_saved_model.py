@@ -160,12 +160,20 @@ def test_unknown_names_come_with_the_nearest(source, tmp_path):
   assert not (tmp_path / 'slim').exists()
 
 
-def test_a_folder_above_a_saved_model_is_told_so(source, tmp_path):
+def test_an_export_folder_stands_for_the_saved_model_in_it(source, tmp_path):
+  _slim(source, tmp_path / 'slim')
   export = tmp_path / 'export'
   export.mkdir()
   source.rename(export / 'saved_model')
-  with pytest.raises(UserError, match='Did you mean .*export/saved_model'):
-    _slim(export, tmp_path / 'slim')
+  _slim(export, tmp_path / 'slim_of_export')
+  assert (tmp_path / 'slim_of_export/saved_model.pb').read_bytes() == (
+      tmp_path / 'slim/saved_model.pb').read_bytes()
+
+
+def test_a_url_is_refused_as_such(tmp_path):
+  with pytest.raises(UserError, match='gs://bucket/model is a URL'):
+    _slim('gs://bucket/model', tmp_path / 'slim')
+  assert not (tmp_path / 'slim').exists()
 
 
 def _truncate(path: pathlib.Path, share: float):

@@ -11,21 +11,28 @@ folder inside it: its entries are exchanged one by one, each in one step.
 
 from __future__ import annotations
 
+from __future__ import annotations
+
 import contextlib
-import ctypes
 import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
 
+from exporter.errors import UserError, is_url
+from exporter.publishing import exchange
+from exporter.publishing import others_files
 from exporter.publishing import remote_directory
-from exporter.errors import UserError
+from exporter.publishing.names_beside import beside
 
 try:
   import fcntl
 except ImportError:  # Windows, where what killed runs leave is not cleared away.
   fcntl = None
+
+_INCOMPLETE = 'incomplete'
 
 
 def check_writable(target: str, folders: Collection[str] = ()) -> None:
@@ -39,10 +46,12 @@ def check_writable(target: str, folders: Collection[str] = ()) -> None:
     UserError: `target` is a file, one of `folders` is a file in it, or the
       folder above cannot be written to.
   """
-  if remote_directory.is_remote(target):
+  if is_url(target):
     return
   if os.path.lexists(target) and not os.path.isdir(target):
-    raise UserError(f'The output directory {target} is a file.')
+    what = (f'a link to {os.readlink(target)}, which is no folder'
+            if os.path.islink(target) else 'a file')
+    raise UserError(f'The output directory {target} is {what}.')
   for name in folders:
     if os.path.isfile(os.path.join(target, name)):
       raise UserError(
@@ -67,8 +76,9 @@ def new_directory(target: str, owned: Collection[str] = ()) -> Iterator[str]:
 
   Args:
     target: a folder that may exist already.
-    owned: the names in `target` that the new folder replaces, present or not in
-      it. Whatever else an existing target holds stays in it.
+    owned: shell globs of the files in `target` that the new folder replaces,
+      present or not in it; paths from there, with slashes, which `*` matches too.
+      Whatever else an existing target holds stays, in its folders as well.
 
   Yields:
     Path of an empty folder, on the same file system unless `target` is remote.
@@ -76,7 +86,7 @@ def new_directory(target: str, owned: Collection[str] = ()) -> Iterator[str]:
   Raises:
     UserError: see `check_writable`, or the disk is full.
   """
-  if remote_directory.is_remote(target):
+  if is_url(target):
     with tempfile.TemporaryDirectory() as staging:
       yield staging
       remote_directory.upload(staging, target)
@@ -87,13 +97,17 @@ def new_directory(target: str, owned: Collection[str] = ()) -> Iterator[str]:
   try:
     os.makedirs(above, exist_ok=True)
     _clear_abandoned(above, name)
-    staging = tempfile.mkdtemp(prefix=f'.{name}.incomplete-', dir=above)
+    for replaced in _names_to_exchange(above, target, owned):
+      exchange.recover(above, replaced)
+    staging = tempfile.mkdtemp(prefix=beside(name, _INCOMPLETE), dir=above)
   except OSError as e:
     raise UserError(
         f'The output directory {target} cannot be written: {e.strerror}.') from e
-  lock = _lock(staging)
+  lock = None
   try:
-    os.chmod(staging, _mode_of_new_folder(target))
+    lock = _lock(staging)
+    with contextlib.suppress(OSError):  # SMB and buckets have no modes.
+      os.chmod(staging, _mode_of_new_folder(target))
     yield staging
     if above == target:
       _put_entries_in_place(staging, target, owned)
@@ -118,6 +132,12 @@ def _folder_to_write(target: str) -> str:
   return target if must_stay else above
 
 
+def _names_to_exchange(above: str, target: str, owned: Collection[str]) -> set[str]:
+  if above != target:
+    return {os.path.basename(target)}
+  return {*os.listdir(target), *(pattern.partition('/')[0] for pattern in owned)}
+
+
 def _is_mount_point(path: str) -> bool:
   if os.path.ismount(path):
     return True
@@ -140,8 +160,9 @@ def _mode_of_new_folder(target: str) -> int:
 
 def _clear_abandoned(above: str, name: str) -> None:
   """Removes what killed runs left: folders whose lock nobody holds."""
+  ours = re.compile(re.escape(beside(name, _INCOMPLETE)) + '[a-z0-9_]{8}')
   for entry in os.listdir(above):
-    if not entry.startswith(f'.{name}.incomplete-'):
+    if not ours.fullmatch(entry):
       continue
     path = os.path.join(above, entry)
     with contextlib.suppress(OSError):
@@ -154,6 +175,9 @@ def _clear_abandoned(above: str, name: str) -> None:
 def _lock(folder: str) -> int | None:
   """Takes the lock of a folder, which the kernel lets go when its holder dies.
 
+  Returns:
+    The lock, or None where the file system has none (Lustre, NFS, mounted drives).
+
   Raises:
     OSError: another process holds it.
   """
@@ -162,9 +186,11 @@ def _lock(folder: str) -> int | None:
   lock = os.open(folder, os.O_RDONLY)
   try:
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-  except OSError:
+  except OSError as e:
     os.close(lock)
-    raise
+    if e.errno in (errno.EWOULDBLOCK, errno.EAGAIN):
+      raise
+    return None
   return lock
 
 
@@ -177,56 +203,26 @@ def _put_in_place(staging: str, target: str, owned: Collection[str]) -> None:
   if not os.path.isdir(target):
     os.rename(staging, target)
     return
-  _link_others(target, staging, owned)
-  _exchange(staging, target)
+  others_files.carry(target, staging, owned)
+  exchange.exchange(staging, target)
   # What others have put into the old folder since then.
-  _link_others(staging, target, owned)
+  others_files.carry(staging, target, owned)
 
 
 def _put_entries_in_place(staging: str, target: str,
                           owned: Collection[str]) -> None:
-  for entry in {*owned, *os.listdir(staging)}:
+  entries = os.listdir(staging)
+  for entry in entries:
     new, old = os.path.join(staging, entry), os.path.join(target, entry)
-    if os.path.lexists(new) and os.path.lexists(old):
-      _exchange(new, old)
-    elif os.path.lexists(new):
+    if not os.path.lexists(old):
       os.rename(new, old)
-    elif os.path.lexists(old):
-      os.rename(old, new)
-
-
-def _link_others(source: str, target: str, owned: Collection[str]) -> None:
-  """Gives `target` the entries of `source` that are not the export's own."""
-  for entry in os.scandir(source):
-    path = os.path.join(target, entry.name)
-    if entry.name in owned or os.path.lexists(path):
       continue
-    if entry.is_dir(follow_symlinks=False):
-      shutil.copytree(entry.path, path, symlinks=True, copy_function=link)
-    else:
-      link(entry.path, path)
-
-
-def link(source: str, target: str) -> None:
-  """Makes `target` the same file as `source`, or else a copy of it."""
-  try:
-    os.link(source, target, follow_symlinks=False)
-  except OSError:  # A file system without hard links.
-    shutil.copy2(source, target, follow_symlinks=False)
-
-
-_RENAME_EXCHANGE = 2
-_AT_FDCWD = -100
-
-
-def _exchange(one: str, other: str) -> None:
-  """Swaps two folders, in one step where the kernel and file system can."""
-  renameat2 = getattr(ctypes.CDLL(None, use_errno=True), 'renameat2', None)
-  if renameat2 is not None and renameat2(
-      _AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other),
-      _RENAME_EXCHANGE) == 0:
-    return
-  aside = tempfile.mkdtemp(prefix=os.path.basename(one), dir=os.path.dirname(one))
-  os.rename(other, aside)
-  os.rename(one, other)
-  os.rename(aside, one)
+    are_folders = os.path.isdir(new) and os.path.isdir(old)
+    if are_folders:
+      others_files.carry(target, staging, owned, entry)
+    exchange.exchange(new, old)
+    if are_folders:
+      others_files.carry(staging, target, owned, entry)
+  for entry in os.listdir(target):
+    if entry not in entries and entry != os.path.basename(staging):
+      others_files.remove_owned(target, owned, entry)

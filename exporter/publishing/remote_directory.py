@@ -5,14 +5,12 @@ disk first; then its files are copied, those that readers look for first coming
 last.
 """
 
+from __future__ import annotations
+
 import os
 
 # A server or `latest_checkpoint` takes a folder for complete when it sees these.
 _LAST = ('saved_model.pb', 'checkpoint')
-
-
-def is_remote(path: str) -> bool:
-  return '://' in path
 
 
 def upload(folder: str, target: str) -> None:

@@ -5,12 +5,12 @@ server ignores what else lies there. The version is made in the staging folder o
 `atomic_directory` and appears by the rename that publishes all of it.
 """
 
-import os
-import shutil
+from __future__ import annotations
 
-from exporter.publishing import atomic_directory
-from exporter.publishing import remote_directory
-from exporter.errors import UserError
+import os
+
+from exporter.errors import UserError, is_url
+from exporter.publishing import others_files
 
 
 def check_version_is_new(base_path: str, version: int) -> None:
@@ -36,20 +36,20 @@ def add_version(saved_model_dir: str, directory: str, version: int) -> None:
   They are hard links where the file system has them: nothing ever writes into
   an export in place.
   """
+  target = os.path.join(directory, str(version))
   # Listed first: the new folder may lie in the SavedModel itself.
   entries = os.listdir(saved_model_dir)
-  target = os.path.join(directory, str(version))
   os.mkdir(target)
   for name in entries:
     source, copy = os.path.join(saved_model_dir, name), os.path.join(target, name)
     if os.path.isdir(source):
-      shutil.copytree(source, copy, copy_function=atomic_directory.link)
+      others_files.copy_folder(source, copy)
     else:
-      atomic_directory.link(source, copy)
+      others_files.link(source, copy)
 
 
 def _versions(base_path: str) -> list[int]:
-  if remote_directory.is_remote(base_path):
+  if is_url(base_path):
     import tensorflow as tf
     if not tf.io.gfile.isdir(base_path):
       return []

@@ -14,7 +14,7 @@ import dataclasses
 import functools
 import os
 
-from exporter.errors import UserError, did_you_mean
+from exporter.errors import UserError, check_is_local, did_you_mean
 
 DEFAULT_SIGNATURE = 'serving_default'
 
@@ -86,6 +86,7 @@ def find_saved_model(directory: str | os.PathLike) -> str:
     UserError: neither of the two holds a `saved_model.pb`.
   """
   directory = os.fspath(directory)
+  check_is_local(directory, 'SavedModel')
   for candidate in (directory, os.path.join(directory, 'saved_model')):
     if os.path.isfile(os.path.join(candidate, 'saved_model.pb')):
       return candidate

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from exporter.errors import UserError
+from exporter.errors import UserError, check_is_local
 from exporter.saved_model.signature import (
     Signature, TensorSpec, find_saved_model, shape_text)
 
@@ -22,6 +22,7 @@ def read_image_file(path: str | os.PathLike) -> bytes:
   Raises:
     UserError: there is none, it cannot be read, or it is empty.
   """
+  check_is_local(path, 'image')
   try:
     with open(path, 'rb') as f:
       encoded = f.read()

@@ -1,5 +1,6 @@
 """Folders that are complete or absent, whatever happens while they are written."""
 
+import ctypes
 import errno
 import os
 import pathlib
@@ -14,15 +15,15 @@ import time
 
 import pytest
 
+from exporter.errors import UserError
 from exporter.publishing import atomic_directory
 from exporter.publishing.atomic_directory import check_writable, new_directory
-from exporter.errors import UserError
 
 _NOBODY = 65534
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-def write(target, files, owned=('model', 'config')):
+def write(target, files, owned=('model/*', 'config')):
   """Writes a folder with the files of a {relative path: text}."""
   with new_directory(str(target), owned) as folder:
     for name, text in files.items():
@@ -74,7 +75,7 @@ def test_staging_is_beside_the_target_so_that_a_rename_suffices(tmp_path):
 def exchange(request, monkeypatch):
   """With and without the kernel's exchange of two names."""
   if request.param == 'three renames':
-    monkeypatch.setattr(atomic_directory.ctypes, 'CDLL', lambda *a, **k: object())
+    monkeypatch.setattr(ctypes, 'CDLL', lambda *a, **k: object())
 
 
 def test_owned_entries_are_replaced_and_others_stay(tmp_path, exchange):
@@ -91,6 +92,171 @@ def test_owned_entries_are_replaced_and_others_stay(tmp_path, exchange):
       '.hidden': 'mine'}
   assert os.readlink(target / 'link') == 'nowhere'
   assert entries(tmp_path) == ['exported']
+
+
+def test_files_of_others_stay_in_the_folders_of_an_export(tmp_path, exchange):
+  target = tmp_path / 'zoo'
+  mine = {'checkpoint/ckpt-7.index': 'mine', 'checkpoint/notes.txt': 'mine',
+          'saved_model/assets/labels': 'mine'}
+  for name, text in mine.items():
+    (target / name).parent.mkdir(parents=True, exist_ok=True)
+    (target / name).write_text(text)
+  (target / 'checkpoint' / 'empty').mkdir()
+  (target / 'checkpoint' / 'link').symlink_to('ckpt-7.index')
+  (target / 'checkpoint' / 'to_folder').symlink_to('..')
+  owned = ('checkpoint/ckpt-0.*', 'saved_model/saved_model.pb')
+  for text in ('first', 'second'):
+    new = {'checkpoint/ckpt-0.index': text, 'saved_model/saved_model.pb': text}
+    write(target, new, owned)
+    found = read(target)
+    assert found.pop('checkpoint/link') == 'mine'
+    assert found == {**mine, **new}
+    assert (target / 'checkpoint' / 'empty').is_dir()
+    assert os.readlink(target / 'checkpoint' / 'to_folder') == '..'
+  write(target, {'saved_model/saved_model.pb': 'third'}, owned)
+  assert not (target / 'checkpoint' / 'ckpt-0.index').exists()
+  assert entries(tmp_path) == ['zoo']
+
+
+@pytest.mark.parametrize('there, new', [
+    ('model', 'model/a'), ('model/a/mine', 'model/a')])
+def test_a_file_where_a_folder_must_be_is_refused_and_stays(tmp_path, there, new):
+  target = tmp_path / 'exported'
+  (target / there).parent.mkdir(parents=True)
+  (target / there).write_text('mine')
+  with pytest.raises(UserError, match='is in the way'):
+    write(target, {new: 'new'})
+  assert read(target) == {there: 'mine'}
+  assert entries(tmp_path) == ['exported']
+
+
+def fails_with(code):
+  def fail(*args, **options):
+    raise OSError(code, os.strerror(code))
+  return fail
+
+
+def test_a_system_without_a_library_to_call_renames(tmp_path, monkeypatch):
+  def windows_library(name, **options):
+    raise TypeError(f'bad argument type for built-in operation: {name}')
+  real_rename = os.rename
+
+  def windows_rename(source, target):
+    if os.path.lexists(target):
+      raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+    real_rename(source, target)
+  monkeypatch.setattr(ctypes, 'CDLL', windows_library)
+  monkeypatch.setattr(os, 'rename', windows_rename)
+  monkeypatch.setattr(atomic_directory, 'fcntl', None)
+  target = tmp_path / 'exported'
+  write(target, {'config': 'old', 'model/a': 'old', 'model/b': 'old'})
+  (target / 'model' / 'mine').write_text('mine')
+  write(target, {'model/a': 'new'}, ('config', 'model/[ab]'))
+  assert read(target) == {'model/a': 'new', 'model/mine': 'mine'}
+  assert entries(tmp_path) == ['exported']
+
+
+@pytest.mark.parametrize('code', [errno.EINVAL, errno.ENOSYS])
+def test_a_kernel_that_cannot_exchange_renames(tmp_path, monkeypatch, code):
+  class Library:
+    @staticmethod
+    def renameat2(*args):
+      ctypes.set_errno(code)
+      return -1
+  monkeypatch.setattr(ctypes, 'CDLL', lambda *args, **options: Library)
+  write(tmp_path / 'exported', {'config': 'old'})
+  write(tmp_path / 'exported', {'config': 'new'})
+  assert read(tmp_path / 'exported') == {'config': 'new'}
+  assert entries(tmp_path) == ['exported']
+
+
+@pytest.mark.parametrize('failing', [2, 3])
+def test_a_rename_that_fails_loses_nothing(tmp_path, monkeypatch, failing):
+  monkeypatch.setattr(ctypes, 'CDLL', lambda *args, **options: object())
+  target = tmp_path / 'exported'
+  write(target, {'config': 'old'})
+  (target / 'notes.txt').write_text('mine')
+  real_rename, calls = os.rename, []
+
+  def rename(source, destination):
+    calls.append(source)
+    if len(calls) == failing:
+      raise OSError(errno.EIO, os.strerror(errno.EIO))
+    real_rename(source, destination)
+  monkeypatch.setattr(os, 'rename', rename)
+  with pytest.raises(OSError):
+    write(target, {'config': 'new'})
+  assert read(target)['notes.txt'] == 'mine'
+  monkeypatch.setattr(os, 'rename', real_rename)
+  write(target, {'config': 'newer'})
+  assert read(target) == {'config': 'newer', 'notes.txt': 'mine'}
+  assert entries(tmp_path) == ['exported']
+
+
+def test_killed_between_the_renames_the_next_run_puts_back(tmp_path, monkeypatch):
+  monkeypatch.setattr(ctypes, 'CDLL', lambda *args, **options: object())
+  target = tmp_path / 'exported'
+  write(target, {'config': 'old'})
+  (target / 'notes.txt').write_text('mine')
+  pid = os.fork()
+  if not pid:
+    real_rename, calls = os.rename, []
+
+    def rename(source, destination):
+      calls.append(source)
+      if len(calls) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+      real_rename(source, destination)
+    os.rename = rename
+    write(target, {'config': 'new'})
+  os.waitpid(pid, 0)
+  assert not target.exists()
+  with pytest.raises(ValueError):
+    with new_directory(str(target), ('config',)):
+      assert read(target) == {'config': 'old', 'notes.txt': 'mine'}
+      raise ValueError
+  assert read(target) == {'config': 'old', 'notes.txt': 'mine'}
+  assert entries(tmp_path) == ['exported']
+
+
+@pytest.mark.parametrize('code', [
+    errno.ENOSYS, errno.ENOLCK, errno.EBADF, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks(tmp_path, monkeypatch, code):
+  monkeypatch.setattr(atomic_directory.fcntl, 'flock', fails_with(code))
+  write(tmp_path / 'exported', {'config': 'old'})
+  write(tmp_path / 'exported', {'config': 'new'})
+  assert read(tmp_path / 'exported') == {'config': 'new'}
+  assert entries(tmp_path) == ['exported']
+
+
+@pytest.mark.parametrize('code', [errno.EPERM, errno.EOPNOTSUPP])
+def test_a_file_system_without_modes_times_and_links(tmp_path, monkeypatch, code):
+  for name in ('chmod', 'utime', 'link'):
+    monkeypatch.setattr(os, name, fails_with(code))
+  target = tmp_path / 'exported'
+  write(target, {'config': 'old'})
+  (target / 'model').mkdir()
+  (target / 'model' / 'mine').write_text('mine')
+  write(target, {'model/a': 'new'}, ('config', 'model/a'))
+  assert read(target) == {'model/a': 'new', 'model/mine': 'mine'}
+  assert entries(tmp_path) == ['exported']
+
+
+@pytest.mark.parametrize('name', ['n' * 240, 'ü' * 120, '[v2]', 'a b', 'ä*?'])
+def test_any_name_that_the_file_system_takes(tmp_path, name):
+  write(tmp_path / name, {'config': 'old'})
+  write(tmp_path / name, {'config': 'new'})
+  assert read(tmp_path / name) == {'config': 'new'}
+  assert entries(tmp_path) == [name]
+
+
+def test_a_name_that_only_looks_like_ours_is_left_alone(tmp_path):
+  for name in ('.exported.incomplete-mine', '.exported.replaced-of-mine'):
+    (tmp_path / name).mkdir()
+  write(tmp_path / 'exported', {'config': 'old'})
+  write(tmp_path / 'exported', {'config': 'new'})
+  assert entries(tmp_path) == [
+      '.exported.incomplete-mine', '.exported.replaced-of-mine', 'exported']
 
 
 def test_file_put_there_during_the_block_stays(tmp_path, exchange):
@@ -119,7 +285,7 @@ def test_error_in_the_block_leaves_all_as_it_was(tmp_path, error):
   target = tmp_path / 'exported'
   write(target, {'config': 'old', 'model/a': 'old'})
   with pytest.raises(error):
-    with new_directory(str(target), ('config', 'model')) as folder:
+    with new_directory(str(target), ('config', 'model/*')) as folder:
       pathlib.Path(folder, 'config').write_text('new')
       raise error('stop')
   assert read(target) == {'config': 'old', 'model/a': 'old'}
@@ -196,7 +362,7 @@ def mount_point(tmp_path):
 def test_mount_point_is_filled_in_place(tmp_path, mount_point):
   write(mount_point, {'config': 'old', 'model/a': 'old', 'model/b': 'old'})
   (mount_point / 'notes.txt').write_text('mine')
-  with new_directory(str(mount_point), ('config', 'model')) as folder:
+  with new_directory(str(mount_point), ('config', 'model/*')) as folder:
     pathlib.Path(folder, 'model').mkdir()
     pathlib.Path(folder, 'model', 'a').write_text('new')
     assert read(mount_point / 'model') == {'a': 'old', 'b': 'old'}
@@ -245,7 +411,7 @@ def test_target_is_a_file(tmp_path):
 
 def test_target_is_a_dangling_link(tmp_path):
   (tmp_path / 'exported').symlink_to('nowhere')
-  with pytest.raises(UserError):
+  with pytest.raises(UserError, match='is a link to nowhere'):
     write(tmp_path / 'exported', {'config': 'new'})
   assert entries(tmp_path) == ['exported']
 
@@ -314,7 +480,7 @@ _REWRITE = '''
 import sys
 from exporter.publishing.atomic_directory import new_directory
 for version in range(int(sys.argv[2]), 10**9):
-  with new_directory(sys.argv[1], ("model", "version")) as folder:
+  with new_directory(sys.argv[1], ("model/[0-9]*", "version")) as folder:
     import os
     os.mkdir(f"{folder}/model")
     for i in range(40):
@@ -370,18 +536,23 @@ def test_killed_at_any_moment_the_target_is_one_whole_version(tmp_path):
   target = tmp_path / 'exported'
   rng = random.Random(0)
   seen = 0
-  for _ in range(8):
+  foreign = {}
+  for i in range(50):
     process = start(_REWRITE, target, seen + 1)
     assert process.stdout.readline() == 'first\n'
-    (target / 'notes.txt').write_text('mine')
+    if not i:
+      foreign = {'notes.txt': 'mine', 'model/ckpt-7.index': 'mine', 'model/a/b': 'mine'}
+      (target / 'model' / 'a').mkdir()
+      for name, text in foreign.items():
+        (target / name).write_text(text)
     time.sleep(rng.uniform(0, 0.05))
     kill(process)
     files = read(target)
-    assert files.pop('notes.txt') == 'mine'
+    assert {name: files.pop(name) for name in foreign} == foreign
     versions = set(files.values())
     assert len(files) == 41 and len(versions) == 1
     assert int(versions.pop()) > seen
     seen = int(files['version'])
-  write(target, {'config': 'last'}, ('model', 'version', 'config'))
-  assert read(target) == {'config': 'last', 'notes.txt': 'mine'}
+  write(target, {'config': 'last'}, ('model/[0-9]*', 'version', 'config'))
+  assert read(target) == {'config': 'last', **foreign}
   assert entries(tmp_path) == ['exported']

@@ -1,0 +1,77 @@
+"""Swaps two names of a folder, in one step where kernel and file system can.
+
+Where they cannot, three renames do it. A run that is killed between them leaves
+the old entry under a name of its own beside its place, and `recover` puts it back.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import shutil
+import tempfile
+
+from exporter.publishing.names_beside import beside
+
+_RENAME_EXCHANGE = 2
+_AT_FDCWD = -100
+_ASIDE = 'replaced'
+
+
+def exchange(new: str, old: str) -> None:
+  """Makes each of two existing entries the other.
+
+  Raises:
+    OSError: neither way works; both are where they were.
+  """
+  if _exchange_in_one_step(new, old):
+    return
+  aside = _free_name(old)
+  os.rename(old, aside)
+  try:
+    os.rename(new, old)
+  except OSError:
+    os.rename(aside, old)
+    raise
+  os.rename(aside, new)
+
+
+def recover(folder: str, name: str) -> None:
+  """Ends the three renames of runs that were killed between them.
+
+  Args:
+    folder: where the entry is.
+    name: of the entry. What stood in its place is put back where it is missing,
+      and removed where the new one has arrived.
+  """
+  ours = re.compile(re.escape(beside(name, _ASIDE)) + '[a-z0-9_]{8}')
+  target = os.path.join(folder, name)
+  for entry in os.listdir(folder):
+    if not ours.fullmatch(entry):
+      continue
+    aside = os.path.join(folder, entry)
+    if not os.path.lexists(target):
+      os.rename(aside, target)
+    elif os.path.isdir(aside) and not os.path.islink(aside):
+      shutil.rmtree(aside, ignore_errors=True)
+    else:
+      os.unlink(aside)
+
+
+def _exchange_in_one_step(one: str, other: str) -> bool:
+  try:
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), 'renameat2', None)
+  except (OSError, TypeError):  # Windows has no library without a name.
+    return False
+  return renameat2 is not None and renameat2(
+      _AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other),
+      _RENAME_EXCHANGE) == 0
+
+
+def _free_name(path: str) -> str:
+  """A name beside `path` that nothing has: Windows renames onto no folder."""
+  folder, name = os.path.split(path)
+  made = tempfile.mkdtemp(prefix=beside(name, _ASIDE), dir=folder)
+  os.rmdir(made)
+  return made
