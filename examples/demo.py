@@ -126,12 +126,12 @@ def _step(what: str, *arguments: str) -> float:
 
 def _reload(name: str, export_seconds: float) -> Export:
   import numpy as np
-  from exporter.saved_model import writing
+  from exporter.saved_model import files
 
   _step(f'reload of the {name} export', '-c',
         f'from examples import demo; demo.detect({name!r})')
   folder = _WORK / name / 'saved_model'
-  graph = writing.read_saved_model(str(folder)).meta_graphs[0].graph_def
+  graph = files.read_saved_model(str(folder)).meta_graphs[0].graph_def
   return Export(
       export_seconds=export_seconds,
       load_seconds=json.loads(_load_file(name).read_text()),

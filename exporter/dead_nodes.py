@@ -88,9 +88,9 @@ def main(argv):
   try:
     if len(argv) > 1:
       raise UserError(f'The argument {argv[1]!r} is not a flag.')
-    from exporter.saved_model import writing  # Imports TensorFlow.
-    counts = dead_nodes(writing.serving_graph(
-        writing.read_saved_model(_SAVED_MODEL_DIR.value)))
+    from exporter.saved_model import files  # Imports TensorFlow.
+    counts = dead_nodes(files.serving_graph(
+        files.read_saved_model(_SAVED_MODEL_DIR.value)))
   except UserError as e:
     print(f'dead_nodes: {e}', file=sys.stderr)
     sys.exit(1)

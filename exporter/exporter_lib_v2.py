@@ -39,7 +39,7 @@ import tensorflow as tf
 from exporter.publishing import atomic_directory
 from exporter.publishing import export_folder
 from exporter.detection import compact_outputs
-from exporter.saved_model import writing
+from exporter.saved_model import function_saving
 from exporter.saved_model import check
 from exporter.saved_model import plain_paths
 from exporter.publishing import serving_version as serving_layout
@@ -358,7 +358,7 @@ def export_inference_graph(input_type,
       if output_selection is None:
         tf.saved_model.save(module, saved_model_dir, signatures=concrete_function)
       else:
-        writing.save_lean(concrete_function, saved_model_dir)
+        function_saving.save_lean(concrete_function, saved_model_dir)
       config_util.save_pipeline_config(pipeline_config, directory)
     if output_selection is not None:
       with stages('check'):

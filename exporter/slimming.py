@@ -104,14 +104,14 @@ def slim_saved_model(saved_model_dir: str,
     if serving_version is not None:
       serving_layout.check_version_is_new(target, serving_version)
 
-  from exporter.saved_model import writing as lean_saved_model  # Import TensorFlow.
-  from exporter.saved_model import check
+  # Import TensorFlow.
+  from exporter.saved_model import check, files, writing
   from exporter.meta_graph import asset_files
-  saved_model = lean_saved_model.read_saved_model(saved_model_dir)
-  meta_graph = lean_saved_model.serving_graph(saved_model)
+  saved_model = files.read_saved_model(saved_model_dir)
+  meta_graph = files.serving_graph(saved_model)
   outputs = _outputs(meta_graph, selection, signature, keep_other_signatures,
                      saved_model_dir)
-  lean, pruned = lean_saved_model.prune(saved_model, outputs)
+  lean, pruned = writing.prune(saved_model, outputs)
   # Before anything is written, which may take the place of what was read.
   report = SlimReport(
       before=_contents(saved_model, signature, saved_model_dir),
@@ -122,9 +122,9 @@ def slim_saved_model(saved_model_dir: str,
   if not dry_run:
     owned = export_folder.of_saved_model(asset_files.file_names(meta_graph))
     with atomic_directory.new_directory(target, owned) as directory:
-      lean_saved_model.write(lean, pruned, saved_model_dir, directory)
-      check.check_graph(lean_saved_model.serving_graph(
-          lean_saved_model.read_saved_model(directory)))
+      writing.write(lean, pruned, saved_model_dir, directory)
+      check.check_graph(files.serving_graph(
+          files.read_saved_model(directory)))
       if warmup_images:
         warmup_requests.write(directory, warmup_images, signature)
       if serving_version is not None:
@@ -139,8 +139,8 @@ def contents_of(saved_model_dir: str,
   Raises:
     UserError: it cannot be read.
   """
-  from exporter.saved_model import writing as lean_saved_model
-  return _contents(lean_saved_model.read_saved_model(saved_model_dir), signature,
+  from exporter.saved_model import files
+  return _contents(files.read_saved_model(saved_model_dir), signature,
                    saved_model_dir)
 
 
@@ -193,9 +193,9 @@ def _contents(saved_model, signature: str, saved_model_dir: str,
     saved_model_dir: folder with the variables as they were.
     entries: those that are left, as `Pruned.entries`; None for all.
   """
-  from exporter.saved_model import writing as lean_saved_model
+  from exporter.saved_model import files
   from exporter.saved_model import variable_bundle
-  meta_graph = lean_saved_model.serving_graph(saved_model)
+  meta_graph = files.serving_graph(saved_model)
   sizes = variable_bundle.entry_sizes(
       os.path.join(saved_model_dir, 'variables', 'variables'),
       None if entries is None else set(entries.values()))

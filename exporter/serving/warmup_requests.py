@@ -63,9 +63,9 @@ def write(saved_model_dir: str, images: Sequence[str],
 
 
 def _graph_def(saved_model_dir: str):
-  from exporter.saved_model import writing
-  return writing.serving_graph(
-      writing.read_saved_model(saved_model_dir)).graph_def
+  from exporter.saved_model import files
+  return files.serving_graph(
+      files.read_saved_model(saved_model_dir)).graph_def
 
 
 def _prediction_log(signature_name: str, inputs):

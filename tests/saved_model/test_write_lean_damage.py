@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.saved_model import files
 from exporter.saved_model import writing
 from exporter.errors import UserError
 
@@ -48,7 +49,7 @@ def _prune(contents, folder):
   (folder / 'saved_model.pb').write_bytes(contents)
   try:
     return writing.prune(
-        writing.read_saved_model(str(folder)), _OUTPUTS)[0]
+        files.read_saved_model(str(folder)), _OUTPUTS)[0]
   except UserError as e:
     assert str(e).endswith('.') and '\n' not in str(e)
     return None
@@ -98,7 +99,7 @@ def _messages(message):
 
 def test_parts_that_are_missing(source, tmp_path):
   """Whatever single field is taken away, what is left is judged in a sentence."""
-  whole = writing.read_saved_model(str(source))
+  whole = files.read_saved_model(str(source))
   rng = random.Random(0)
   places = [(i, field.name) for i, message in enumerate(_messages(whole))
             for field, _ in message.ListFields()]
@@ -110,7 +111,7 @@ def test_parts_that_are_missing(source, tmp_path):
 
 
 def _damaged(source, change):
-  saved_model = writing.read_saved_model(str(source))
+  saved_model = files.read_saved_model(str(source))
   change(saved_model.meta_graphs[0])
   return saved_model
 
@@ -189,4 +190,4 @@ def test_missing_files(source, tmp_path):
 def test_folder_that_is_no_saved_model(tmp_path):
   for path in tmp_path, tmp_path / 'absent':
     with pytest.raises(UserError, match='no saved_model.pb'):
-      writing.read_saved_model(str(path))
+      files.read_saved_model(str(path))

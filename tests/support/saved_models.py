@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 
 from dead_parts import dead_parts
-from exporter.saved_model.writing import read_saved_model, serving_graph
+from exporter.saved_model.files import read_saved_model, serving_graph
 
 
 def meta_graph_of(path: pathlib.Path):
