@@ -37,10 +37,10 @@ def contents() -> bytes:
 
 
 def _imports(nodes):
-  """The import statements of all sources, each module once, in order."""
+  """The imports of all sources, each module once; `contents` has the future's."""
   modules, names = set(), {}
   for node in filter(_is_import, nodes):
-    if _is_ours(node):
+    if _is_ours(node) or getattr(node, 'module', '') == '__future__':
       continue
     aliases = [ast.unparse(alias) for alias in node.names]
     if isinstance(node, ast.Import):
