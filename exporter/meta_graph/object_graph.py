@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from exporter.errors import UserError
 from exporter.graph.bodies import Body, call_of
 
-_CALL = '__call__'
-_SIGNATURES = 'signatures'
-_VARIABLES = 'variables'
+CALL = '__call__'
+SIGNATURES = 'signatures'
+VARIABLES = 'variables'
 
 # How checkpoints name the value of the i-th variable of a list `variables`.
 _KEY = 'variables/{}/.ATTRIBUTES/VARIABLE_VALUE'
@@ -96,7 +95,7 @@ def concrete_names(node) -> list[str]:
 
 def signature_functions(object_graph) -> dict[str, str]:
   """Name of the concrete function behind each signature."""
-  signatures = _child(object_graph, 0, _SIGNATURES)
+  signatures = child_id(object_graph, 0, SIGNATURES)
   if signatures is None:
     return {}
   return {
@@ -107,7 +106,7 @@ def signature_functions(object_graph) -> dict[str, str]:
 
 def call_functions(object_graph) -> list[str]:
   """Names of the concrete functions behind calling the loaded object."""
-  call = _child(object_graph, 0, _CALL)
+  call = child_id(object_graph, 0, CALL)
   return [] if call is None else concrete_names(object_graph.nodes[call])
 
 
@@ -121,7 +120,7 @@ def constant_node(object_graph, object_id: int) -> str | None:
 def dropped_children(object_graph) -> list[str]:
   """Names of the root's own functions and objects that pruning removes."""
   return sorted(child.local_name for child in _children(object_graph, 0)
-                if child.local_name not in (_CALL, _SIGNATURES, _VARIABLES))
+                if child.local_name not in (CALL, SIGNATURES, VARIABLES))
 
 
 def input_names(structured_value) -> list[str]:
@@ -167,7 +166,7 @@ def checkpoint_key(position: int) -> str:
 
 def listed_variables(object_graph) -> dict[int, str]:
   """Checkpoint entry by object id, of the variables in the root's list."""
-  holder = _child(object_graph, 0, _VARIABLES)
+  holder = child_id(object_graph, 0, VARIABLES)
   return {} if holder is None else {
       child.node_id: checkpoint_key(int(child.local_name))
       for child in object_graph.nodes[holder].children}
@@ -184,120 +183,6 @@ def captured_ids(object_graph, main: Body) -> dict[str, int]:
       ids.update((edge.source, object_id) for edge, object_id in
                  zip(edges[len(edges) - len(captured):], captured))
   return ids
-
-
-def rewrite(object_graph, signatures: dict[str, ObjectFunction],
-            call: list[ObjectFunction], variables: list[int]) -> None:
-  """Reduces the object graph, in place, to the functions that are given.
-
-  Args:
-    object_graph: a SavedObjectGraph.
-    signatures: concrete function of each signature that stays; `bound_inputs`
-      in them are ids of `object_graph` as it is now.
-    call: concrete functions of calling the root; empty if it cannot be called.
-    variables: ids of the variables, in the order of their checkpoint entries.
-
-  Raises:
-    UserError: a kept function uses an object that cannot be kept, such as a
-      mutable table, whose content is in the checkpoint.
-  """
-  _Rewriter(object_graph).rewrite(signatures, call, variables)
-
-
-class _Rewriter:
-
-  def __init__(self, object_graph):
-    self._old = type(object_graph)()
-    self._old.CopyFrom(object_graph)
-    self._new = object_graph
-    self._ids: dict[int, int] = {}
-
-  def rewrite(self, signatures, call, variables) -> None:
-    self._new.Clear()
-    root = self._user_object('_generic_user_object')
-    if variables:
-      holder = self._user_object('trackable_list_wrapper')
-      self._adopt(root, _VARIABLES, holder)
-      for position, old_id in enumerate(variables):
-        self._adopt(holder, str(position), self._keep(old_id))
-    if call:
-      self._adopt(root, _CALL, self._function_node(
-          _child(self._old, 0, _CALL), call))
-    holder = self._user_object('signature_map')
-    self._adopt(root, _SIGNATURES, holder)
-    old_map = self._old.nodes[_child(self._old, 0, _SIGNATURES)]
-    for child in old_map.children:
-      if child.local_name in signatures:
-        self._adopt(holder, child.local_name, self._function_node(
-            child.node_id, [signatures[child.local_name]]))
-
-  def _user_object(self, identifier: str) -> int:
-    node = self._new.nodes.add()
-    node.user_object.identifier = identifier
-    node.user_object.version.producer = 1
-    node.user_object.version.min_consumer = 1
-    return len(self._new.nodes) - 1
-
-  def _adopt(self, parent: int, name: str, child: int) -> None:
-    self._new.nodes[parent].children.add(node_id=child, local_name=name)
-
-  def _function_node(self, old_id: int, functions: list[ObjectFunction]) -> int:
-    """Copies a function node and makes `functions` the ones behind it."""
-    node = self._new.nodes.add()
-    new_id = len(self._new.nodes) - 1
-    old = self._old.nodes[old_id]
-    if old.WhichOneof('kind') == 'function':
-      node.function.CopyFrom(old.function)
-      node.function.concrete_functions[:] = [f.name for f in functions]
-    else:
-      node.bare_concrete_function.CopyFrom(old.bare_concrete_function)
-      node.bare_concrete_function.concrete_function_name = functions[0].name
-    for function in functions:
-      self._describe(function)
-    return new_id
-
-  def _describe(self, function: ObjectFunction) -> None:
-    saved = self._new.concrete_functions[function.name]
-    saved.canonicalized_input_signature.CopyFrom(function.input_signature)
-    saved.output_signature.CopyFrom(function.output_signature)
-    saved.bound_inputs.extend([self._keep(i) for i in function.bound_inputs])
-
-  def _keep(self, old_id: int) -> int:
-    """Copies an object that a function captures, with what it needs to live."""
-    if old_id in self._ids:
-      return self._ids[old_id]
-    old = self._old.nodes[old_id]
-    kind = old.WhichOneof('kind')
-    if kind not in ('variable', 'constant', 'asset', 'resource', 'user_object'):
-      raise UserError(
-          f'The SavedModel captures an object of kind {kind!r}, which cannot be'
-          ' kept while removing outputs.')
-    if kind != 'variable' and (old.saveable_objects or old.registered_saver):
-      raise UserError(
-          'The SavedModel captures a table whose content is in its checkpoint;'
-          ' removing outputs is supported for tables that are read from a file'
-          ' or from constants.')
-    node = self._new.nodes.add()
-    self._ids[old_id] = new_id = len(self._new.nodes) - 1
-    node.CopyFrom(old)
-    node.ClearField('children')
-    node.ClearField('dependencies')
-    node.ClearField('slot_variables')
-    node.ClearField('saveable_objects')
-    if kind in ('resource', 'user_object'):
-      self._keep_functions_of(old, new_id)
-    return new_id
-
-  def _keep_functions_of(self, old, new_id: int) -> None:
-    """A table makes and fills itself by functions of its own."""
-    for child in old.children:
-      names = concrete_names(self._old.nodes[child.node_id])
-      if names:
-        self._adopt(new_id, child.local_name, self._function_node(
-            child.node_id,
-            [concrete_function(self._old, name) for name in names]))
-      else:
-        self._adopt(new_id, child.local_name, self._keep(child.node_id))
 
 
 def captured_objects(object_graph, ids: list[int]) -> list[int]:
@@ -321,7 +206,7 @@ def functions_of(object_graph, ids: list[int]) -> list[str]:
   return [name for i in ids for name in concrete_names(object_graph.nodes[i])]
 
 
-def _child(object_graph, node_id: int, name: str) -> int | None:
+def child_id(object_graph, node_id: int, name: str) -> int | None:
   for child in _children(object_graph, node_id):
     if child.local_name == name:
       return child.node_id

@@ -15,20 +15,24 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
-from exporter.meta_graph import asset_files
-from exporter.meta_graph import initialization
-from exporter.meta_graph import object_graph
-from exporter.meta_graph import saver as saver_graph
-from exporter.meta_graph import validation
-from exporter.meta_graph import variable_collections
-from exporter.graph import pruning as graph_pruning
 from exporter.errors import UserError, did_you_mean
+from exporter.graph import pruning as graph_pruning
+from exporter.graph.bodies import MAIN_GRAPH, bodies_of
 from exporter.graph.function_equality import Application, FunctionDigests, unwrap
-from exporter.graph.result_selection import select_results
-from exporter.graph.bodies import MAIN_GRAPH, bodies_of, call_of, parse_edge
 from exporter.graph.liveness import Liveness
-from exporter.meta_graph.object_graph import ObjectFunction
 from exporter.graph.op_effects import OpEffects, stateful_ops
+from exporter.graph.result_selection import select_results
+from exporter.meta_graph import (
+    asset_files,
+    initialization,
+    object_graph,
+    object_rewriting,
+    tidying,
+    validation,
+    variable_collections,
+)
+from exporter.meta_graph import saver as saver_graph
+from exporter.meta_graph.object_graph import ObjectFunction
 from exporter.meta_graph.saver import SavedVariable
 from exporter.meta_graph.signature_tensors import rename_tensors, tensor_names
 
@@ -152,7 +156,7 @@ class _Pruner:
     saver_graph.write_saver(self._meta_graph, [
         dataclasses.replace(v, key=key) for v, key in zip(variables, keys)])
     asset_files.keep_used(self._meta_graph)
-    tidy(self._meta_graph)
+    tidying.tidy(self._meta_graph)
     return Pruned({key: v.key for v, key in zip(variables, keys)},
                   dropped_signatures, dropped_objects, bool(call))
 
@@ -350,7 +354,7 @@ class _Pruner:
     for name, function in self._signature_functions.items():
       offered = _returning(function, sorted(self._outputs[name]))
       signatures[name] = as_kept(offered.function, offered.results)
-    object_graph.rewrite(
+    object_rewriting.rewrite(
         self._objects, signatures,
         [as_kept(c.function, c.results) for c in call], variables)
 
@@ -365,9 +369,6 @@ class _Pruner:
 
 _OBJECT = 'object '
 
-_DT_RESOURCE = 20  # of tensorflow.DataType
-
-
 def _main_nodes(live: Liveness) -> set[str]:
   return {node for body, node in live.nodes if body == MAIN_GRAPH}
 
@@ -377,42 +378,3 @@ def _together(*roots: graph_pruning.Roots) -> graph_pruning.Roots:
       tensors=sum((r.tensors for r in roots), ()),
       results=sum((r.results for r in roots), ()),
       arguments=sum((r.arguments for r in roots), ()))
-
-
-def tidy(meta_graph) -> None:
-  """Drops what only describes: nothing that is computed changes.
-
-  Shapes that were inferred are inferred again on loading; those of results and
-  calls stay, since a `set_shape` may have told more than inference can.
-  """
-  graph_def = meta_graph.graph_def
-  for node in graph_def.node:
-    node.ClearField('experimental_debug_info')
-    if node.op == 'VarHandleOp':
-      node.attr.pop('_output_shapes', None)
-  for function in graph_def.library.function:
-    for i, argument in enumerate(function.signature.input_arg):
-      # Callers name their inputs by it; captures are passed by position.
-      if argument.type == _DT_RESOURCE and i in function.arg_attr:
-        function.arg_attr[i].attr.pop('_user_specified_name', None)
-    results = {parse_edge(text).source for text in function.ret.values()}
-    for node in function.node_def:
-      node.ClearField('experimental_debug_info')
-      if node.name not in results and call_of(node) is None:
-        node.attr.pop('_output_shapes', None)
-  _keep_used_ops(meta_graph)
-
-
-def _keep_used_ops(meta_graph) -> None:
-  graph_def = meta_graph.graph_def
-  used = {node.op for node in graph_def.node}
-  for function in graph_def.library.function:
-    used.update(node.op for node in function.node_def)
-  ops = meta_graph.meta_info_def.stripped_op_list.op
-  kept = [op for op in ops if op.name in used]
-  del ops[:]
-  ops.extend(kept)
-  names = {f.signature.name for f in graph_def.library.function}
-  aliases = meta_graph.meta_info_def.function_aliases
-  for name in set(aliases) - names:
-    del aliases[name]

@@ -12,13 +12,15 @@ from collections.abc import Iterable
 
 from google.protobuf import message
 
-from exporter.meta_graph import asset_files
-from exporter.meta_graph import initialization
-from exporter.meta_graph import object_graph
-from exporter.meta_graph import signature_tensors
-from exporter.meta_graph import variable_collections
 from exporter.errors import UserError
 from exporter.graph.bodies import MAIN_GRAPH, Call, call_of
+from exporter.meta_graph import (
+  asset_files,
+  initialization,
+  object_graph,
+  signature_tensors,
+  variable_collections,
+)
 
 _EDGE = re.compile(r'\^?[^:^]+|[^:^]+(:[^:]+)?:[0-9]+')
 

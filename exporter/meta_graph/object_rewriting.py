@@ -1,0 +1,128 @@
+"""Writes the object graph anew for the functions and variables that stay."""
+
+from __future__ import annotations
+
+from exporter.errors import UserError
+from exporter.meta_graph.object_graph import (
+  CALL,
+  SIGNATURES,
+  VARIABLES,
+  ObjectFunction,
+  child_id,
+  concrete_function,
+  concrete_names,
+)
+
+
+def rewrite(object_graph, signatures: dict[str, ObjectFunction],
+            call: list[ObjectFunction], variables: list[int]) -> None:
+  """Reduces the object graph, in place, to the functions that are given.
+
+  Args:
+    object_graph: a SavedObjectGraph.
+    signatures: concrete function of each signature that stays; `bound_inputs`
+      in them are ids of `object_graph` as it is now.
+    call: concrete functions of calling the root; empty if it cannot be called.
+    variables: ids of the variables, in the order of their checkpoint entries.
+
+  Raises:
+    UserError: a kept function uses an object that cannot be kept, such as a
+      mutable table, whose content is in the checkpoint.
+  """
+  _Rewriter(object_graph).rewrite(signatures, call, variables)
+
+
+class _Rewriter:
+
+  def __init__(self, object_graph):
+    self._old = type(object_graph)()
+    self._old.CopyFrom(object_graph)
+    self._new = object_graph
+    self._ids: dict[int, int] = {}
+
+  def rewrite(self, signatures, call, variables) -> None:
+    self._new.Clear()
+    root = self._user_object('_generic_user_object')
+    if variables:
+      holder = self._user_object('trackable_list_wrapper')
+      self._adopt(root, VARIABLES, holder)
+      for position, old_id in enumerate(variables):
+        self._adopt(holder, str(position), self._keep(old_id))
+    if call:
+      self._adopt(root, CALL, self._function_node(
+          child_id(self._old, 0, CALL), call))
+    holder = self._user_object('signature_map')
+    self._adopt(root, SIGNATURES, holder)
+    old_map = self._old.nodes[child_id(self._old, 0, SIGNATURES)]
+    for child in old_map.children:
+      if child.local_name in signatures:
+        self._adopt(holder, child.local_name, self._function_node(
+            child.node_id, [signatures[child.local_name]]))
+
+  def _user_object(self, identifier: str) -> int:
+    node = self._new.nodes.add()
+    node.user_object.identifier = identifier
+    node.user_object.version.producer = 1
+    node.user_object.version.min_consumer = 1
+    return len(self._new.nodes) - 1
+
+  def _adopt(self, parent: int, name: str, child: int) -> None:
+    self._new.nodes[parent].children.add(node_id=child, local_name=name)
+
+  def _function_node(self, old_id: int, functions: list[ObjectFunction]) -> int:
+    """Copies a function node and makes `functions` the ones behind it."""
+    node = self._new.nodes.add()
+    new_id = len(self._new.nodes) - 1
+    old = self._old.nodes[old_id]
+    if old.WhichOneof('kind') == 'function':
+      node.function.CopyFrom(old.function)
+      node.function.concrete_functions[:] = [f.name for f in functions]
+    else:
+      node.bare_concrete_function.CopyFrom(old.bare_concrete_function)
+      node.bare_concrete_function.concrete_function_name = functions[0].name
+    for function in functions:
+      self._describe(function)
+    return new_id
+
+  def _describe(self, function: ObjectFunction) -> None:
+    saved = self._new.concrete_functions[function.name]
+    saved.canonicalized_input_signature.CopyFrom(function.input_signature)
+    saved.output_signature.CopyFrom(function.output_signature)
+    saved.bound_inputs.extend([self._keep(i) for i in function.bound_inputs])
+
+  def _keep(self, old_id: int) -> int:
+    """Copies an object that a function captures, with what it needs to live."""
+    if old_id in self._ids:
+      return self._ids[old_id]
+    old = self._old.nodes[old_id]
+    kind = old.WhichOneof('kind')
+    if kind not in ('variable', 'constant', 'asset', 'resource', 'user_object'):
+      raise UserError(
+          f'The SavedModel captures an object of kind {kind!r}, which cannot be'
+          ' kept while removing outputs.')
+    if kind != 'variable' and (old.saveable_objects or old.registered_saver):
+      raise UserError(
+          'The SavedModel captures a table whose content is in its checkpoint;'
+          ' removing outputs is supported for tables that are read from a file'
+          ' or from constants.')
+    node = self._new.nodes.add()
+    self._ids[old_id] = new_id = len(self._new.nodes) - 1
+    node.CopyFrom(old)
+    node.ClearField('children')
+    node.ClearField('dependencies')
+    node.ClearField('slot_variables')
+    node.ClearField('saveable_objects')
+    if kind in ('resource', 'user_object'):
+      self._keep_functions_of(old, new_id)
+    return new_id
+
+  def _keep_functions_of(self, old, new_id: int) -> None:
+    """A table makes and fills itself by functions of its own."""
+    for child in old.children:
+      names = concrete_names(self._old.nodes[child.node_id])
+      if names:
+        self._adopt(new_id, child.local_name, self._function_node(
+            child.node_id,
+            [concrete_function(self._old, name) for name in names]))
+      else:
+        self._adopt(new_id, child.local_name, self._keep(child.node_id))
