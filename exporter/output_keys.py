@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import glob
 import os
 from collections.abc import Iterable, Sequence
 
@@ -147,9 +148,14 @@ def load_profile(path: str | os.PathLike) -> OutputSelection:
 def read_profile(path: str | os.PathLike) -> dict:
   """The mapping in a YAML profile, with no unknown entry; no value is checked.
 
+  Args:
+    path: of the profile, or the bare name of a shipped one, e.g. `boxes`.
+
   Raises:
-    OutputKeyError: the file cannot be read or is not such a mapping.
+    OutputKeyError: there is no such profile, the file cannot be read, or it is not
+      such a mapping.
   """
+  path = _profile_path(path)
   content = _read_yaml(path)
   fields = _LIST_FIELDS + COMPACT_FIELDS
   if not isinstance(content, dict):
@@ -180,6 +186,42 @@ _LIST_FIELDS = ('output_keys', 'exclude_output_keys')
 
 # What else a profile may hold; `exporter.detection.compact_options` reads it.
 COMPACT_FIELDS = ('min_score', 'max_detections', 'mask_threshold', 'dtypes')
+
+
+# In an installed package, and in the repository, where a visitor looks for them.
+_PROFILE_FOLDERS = ('profiles', os.path.join(os.pardir, 'configs', 'outputs'))
+
+
+def shipped_profiles() -> dict[str, str]:
+  """The paths of the profiles that come with the package, by bare name."""
+  here = os.path.dirname(os.path.abspath(__file__))
+  for folder in _PROFILE_FOLDERS:
+    paths = sorted(glob.glob(os.path.join(glob.escape(here), folder, '*.yaml')))
+    if paths:
+      return {os.path.basename(path)[:-len('.yaml')]: os.path.normpath(path)
+              for path in paths}
+  return {}
+
+
+def _profile_path(path: str | os.PathLike) -> str:
+  """`path`, or where the shipped profile of that name lies.
+
+  A bare name has no folder and no extension, and no such file lies here.
+
+  Raises:
+    OutputKeyError: no profile of that name is shipped.
+  """
+  path = os.fspath(path)
+  is_name = path and os.path.basename(path) == path and '.' not in path
+  if not is_name or os.path.exists(path) and not os.path.isdir(path):
+    return path
+  shipped = shipped_profiles()
+  if path not in shipped:
+    raise OutputKeyError(
+        f'There is no output profile {path!r}{did_you_mean(path, shipped) or "."}'
+        f' Shipped are {", ".join(shipped) or "none"}; any other is given as the'
+        ' path of a YAML file.')
+  return shipped[path]
 
 
 def _read_yaml(path):

@@ -1,11 +1,14 @@
 """The selection of outputs: lists, globs, profiles and what is wrong with them."""
 
+import pathlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.output_keys import (
-    OutputKeyError, OutputSelection, load_profile, parse_patterns, selection_from)
+    OutputKeyError, OutputSelection, load_profile, parse_patterns, read_profile,
+    selection_from, shipped_profiles)
 
 # As a Mask R-CNN returns them.
 MODEL = ['detection_boxes', 'detection_classes', 'detection_masks',
@@ -187,6 +190,32 @@ def test_missing_profile_and_folder(tmp_path):
 
 
 # Flags and profile together.
+
+
+def test_shipped_profile_by_its_bare_name(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  assert 'boxes' in shipped_profiles()
+  for name, path in shipped_profiles().items():
+    assert read_profile(name) == read_profile(path)
+  (tmp_path / 'boxes').mkdir()  # A folder is no profile.
+  assert 'detection_boxes' in load_profile('boxes').allow
+
+
+def test_file_without_extension_goes_before_the_shipped_profile(profile, monkeypatch):
+  path = pathlib.Path(profile('output_keys: [mine]'))
+  monkeypatch.chdir(path.parent)
+  path.rename(path.parent / 'boxes')
+  assert load_profile('boxes').allow == ('mine',)
+
+
+@pytest.mark.parametrize('name, nearest', [
+    ('box', "did you mean 'boxes'?"), ('Boxes', "did you mean 'boxes'?"),
+    ('qqq', "profile 'qqq'. Shipped")])
+def test_unknown_profile_names_the_nearest_and_lists_all(name, nearest):
+  with pytest.raises(OutputKeyError) as error:
+    load_profile(name)
+  assert nearest in str(error.value)
+  assert ', '.join(shipped_profiles()) in str(error.value)
 
 
 def test_no_flag_is_no_selection():
