@@ -29,6 +29,8 @@ _INTEROP = [
 _EVALUATION = ['lvis', 'opencv-python-headless', 'pycocotools']  # Upstream's.
 _TEST = ['hypothesis', 'pillow', 'pytest', *_EVALUATION, *_PLOT, *_PATCHES,
          *_SERVING]
+_COMMANDS = ['dead_nodes', 'exporter_main_v2', 'saved_model_payload',
+             'slim_saved_model', 'triton_config']
 
 setuptools.setup(
     name='lean-detection-exporter',
@@ -36,8 +38,13 @@ setuptools.setup(
     description='Exports TensorFlow Object Detection models with only the outputs'
                 ' that you want.',
     python_requires='>=3.9',
-    packages=setuptools.find_packages(
+    packages=[*setuptools.find_packages(
         include=['exporter', 'exporter.*', 'patches', 'patches.*']),
+        'exporter.profiles'],
+    # The profiles lie where one looks for them in the repository, and there alone.
+    package_dir={'exporter.profiles': 'configs/outputs'},
+    package_data={'exporter.profiles': ['*.yaml']},
+    py_modules=['lean_detection_exporter'],
     install_requires=['absl-py', 'numpy', 'protobuf', 'PyYAML', 'rich'],
     extras_require={
         'interop': _INTEROP,
@@ -49,9 +56,7 @@ setuptools.setup(
     },
     entry_points={
         'console_scripts': [
-            'exporter_main_v2 = exporter.exporter_main_v2:run',
-            'saved_model_payload = exporter.payload:run',
-            'slim_saved_model = exporter.slim_saved_model:run',
+            f'{name} = lean_detection_exporter:{name}' for name in _COMMANDS
         ],
     },
 )

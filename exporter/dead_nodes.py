@@ -11,11 +11,11 @@ table of ops with effects. Exits with 1 when it finds any.
 import dataclasses
 import sys
 
-from absl import app
 from absl import flags
 from rich import console as rich_console
 from rich import table as rich_table
 
+from exporter import command_line
 from exporter.errors import UserError
 
 _SAVED_MODEL_DIR = flags.DEFINE_string(
@@ -107,5 +107,10 @@ def main(argv):
   sys.exit(1 if dead else 0)
 
 
+def run():
+  """Entry point of the console script."""
+  command_line.run(main)
+
+
 if __name__ == '__main__':
-  app.run(main)
+  run()

@@ -18,10 +18,11 @@ they needed. `compact_options` makes those that stay smaller, in the same place.
 from __future__ import annotations
 
 import os
-import sys
 
-if not __package__:  # Imported or run by its path: `exporter` lies one folder up.
-  sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+if not __package__:  # Imported by its path.
+  import runpy
+  runpy.run_path(os.path.join(
+      os.path.dirname(os.path.abspath(__file__)), 'by_path.py'))
 
 # pylint: disable=g-import-not-at-top,g-bad-import-order
 from exporter.detection import environment

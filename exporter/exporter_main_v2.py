@@ -22,8 +22,10 @@ To see what there is to choose from, without a checkpoint and writing nothing:
 import os
 import sys
 
-if not __package__:  # Run by its path: `exporter` lies one folder up.
-  sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if not __package__:  # Run by its path.
+  import runpy
+  runpy.run_path(os.path.join(
+      os.path.dirname(os.path.abspath(__file__)), 'by_path.py'))
 
 # pylint: disable=g-import-not-at-top,g-bad-import-order
 from absl import flags
@@ -85,8 +87,9 @@ _EXCLUDE_OUTPUT_KEYS = flags.DEFINE_string(
     'Outputs that go, from those that output_keys left: keys or shell globs.')
 _OUTPUT_CONFIG = flags.DEFINE_string(
     'output_config', None,
-    'YAML profile, as in configs/outputs/, with the two lists and any of'
-    ' min_score, max_detections, mask_threshold and dtypes; the flags win.')
+    'A profile: the name of a shipped one, e.g. `boxes_and_masks`, or the path of'
+    ' a YAML file with the two lists and any of min_score, max_detections,'
+    ' mask_threshold and dtypes; the flags win.')
 _MIN_SCORE = flags.DEFINE_float(
     'min_score', None,
     'Detections with a lower score are cut off, in all detection_* outputs;'

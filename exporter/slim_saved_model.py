@@ -11,8 +11,10 @@ assets. Needs no checkpoint, no pipeline config and no object_detection.
 import os
 import sys
 
-if not __package__:  # Run by its path: `exporter` lies one folder up.
-  sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if not __package__:  # Run by its path.
+  import runpy
+  runpy.run_path(os.path.join(
+      os.path.dirname(os.path.abspath(__file__)), 'by_path.py'))
 
 # pylint: disable=g-import-not-at-top,g-bad-import-order
 from absl import flags
@@ -37,7 +39,8 @@ _EXCLUDE_OUTPUT_KEYS = flags.DEFINE_string(
     'Outputs that go, from those that output_keys left: keys or shell globs.')
 _OUTPUT_CONFIG = flags.DEFINE_string(
     'output_config', None,
-    'YAML profile with the two lists, as in configs/outputs/; the flags win.')
+    'A profile: the name of a shipped one, e.g. `boxes_and_masks`, or the path of'
+    ' a YAML file with the two lists; the flags win.')
 _SIGNATURE = flags.DEFINE_string(
     'signature', 'serving_default', 'The signature whose outputs are meant.')
 _KEEP_OTHER_SIGNATURES = flags.DEFINE_boolean(

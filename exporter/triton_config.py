@@ -9,9 +9,9 @@ not imported.
 
 import sys
 
-from absl import app
 from absl import flags
 
+from exporter import command_line
 from exporter.errors import UserError
 from exporter.saved_model.signature import Signature, TensorSpec, read_signature
 
@@ -81,6 +81,11 @@ def main(argv: list[str]) -> int:
   return 0
 
 
-if __name__ == '__main__':
+def run():
+  """Entry point of the console script."""
   _define_flags()
-  app.run(main)
+  command_line.run(main)
+
+
+if __name__ == '__main__':
+  run()

@@ -51,3 +51,22 @@ def import_by_path():
   module = importlib.import_module('exporter_lib_v2')
   assert module.__file__ == os.path.join(folder, 'exporter_lib_v2.py')
   assert module.export_inference_graph
+
+
+def import_from_file():
+  """Imports the library from its file, with no folder of ours on sys.path."""
+  import importlib.util
+  import os
+  import sys
+
+  import exporter
+  folder = exporter.__path__[0]
+  for name in [n for n in sys.modules if n.partition('.')[0] == 'exporter']:
+    del sys.modules[name]
+  sys.path = [p for p in sys.path if p not in (os.path.dirname(folder), '')]
+  os.chdir('/')
+  spec = importlib.util.spec_from_file_location(
+      'lean_library', os.path.join(folder, 'exporter_lib_v2.py'))
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  assert module.export_inference_graph

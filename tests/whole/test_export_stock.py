@@ -98,8 +98,9 @@ def test_library_has_upstreams_names_and_calls(exporter_server):
       assert extra[2] != "<class 'inspect._empty'>", name
 
 
-def test_library_is_importable_by_its_path(exporter_server):
-  exporter_server.run('interface_jobs:import_by_path').ok()
+@pytest.mark.parametrize('way', ['import_by_path', 'import_from_file'])
+def test_library_is_importable_by_its_path(exporter_server, way):
+  exporter_server.run(f'interface_jobs:{way}').ok()
 
 
 def test_flags_have_upstreams_names_types_and_defaults(exporter_server):
