@@ -53,6 +53,11 @@ def test_boxes_and_masks(model):
   assert _select('boxes_and_masks', model) == _BOXES | {'detection_masks'}
 
 
+@pytest.mark.parametrize('model', _MODEL_KEYS)
+def test_context_detection(model):
+  assert _select('context_detection', model) == _BOXES - {'detection_classes'}
+
+
 @pytest.mark.parametrize('model', _WITH_KEYPOINTS)
 def test_keypoints(model):
   assert _select('keypoints', model) == _BOXES | {
