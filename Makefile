@@ -26,7 +26,7 @@ PYTHON ?= $(shell for v in $(FITTING); do \
               $$p $(IS) $$v 2>/dev/null && echo $$p && exit; done; done)
 INSTALL := install --no-deps --no-build-isolation -r
 
-.PHONY: setup demo test test-fast bench round-trip patch interop lock clean
+.PHONY: setup demo pictures test test-fast bench round-trip patch interop lock clean
 
 setup: $(STAMP)
 
@@ -49,6 +49,9 @@ $(VENV)/interop: requirements/interop-$(TF).txt $(STAMP)
 
 demo: setup
 	$(RUN) -m examples.demo $(ARGS)
+
+pictures: setup
+	$(RUN) -m examples.pictures $(ARGS)
 
 test: setup
 	$(RUN) -m pytest $(ARGS)
