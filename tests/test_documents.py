@@ -22,7 +22,6 @@ _SCRIPTS = {'saved_model_payload': 'payload'}
 # Flags of other programs, by the program that the document names on the same line.
 _FOREIGN = {
     '--model_base_path': 'tensorflow_model_server',
-    '--tag_set': 'saved_model_cli',
 }
 
 
@@ -117,6 +116,12 @@ def test_named_files_of_the_repository_exist(document):
                       _without_blocks(_text(document)))
   missing = [place for place in places if not list(_ROOT.glob(place.rstrip('/')))]
   assert not missing
+
+
+def test_each_profile_is_described():
+  text = _text(_ROOT / 'docs' / 'selection.md')
+  for path in (_ROOT / 'configs' / 'outputs').glob('*.yaml'):
+    assert f'| `{path.stem}` |' in text
 
 
 @functools.cache
