@@ -302,6 +302,14 @@ def export_inference_graph(input_type,
                            warmup_images: Sequence[str] = ()):
   """Exports a trained model: `saved_model/`, `checkpoint/`, `pipeline.config`.
 
+    >>> from exporter.detection import pipeline_config
+    >>> config = pipeline_config.read('pipeline.config', '')
+    >>> export_inference_graph(
+    ...     'image_tensor', config, 'training/', 'exported/',
+    ...     output_selection=OutputSelection.parse('detection_*,num_detections'))
+    >>> sorted(os.listdir('exported'))
+    ['checkpoint', 'pipeline.config', 'saved_model']
+
   The folder appears complete or not at all; an older export in its place stays
   until then, and files that no export wrote stay for good, also those in
   `checkpoint/` and `saved_model/`.

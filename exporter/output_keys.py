@@ -2,10 +2,6 @@
 
 Pure Python: nothing here imports TensorFlow, so a typing mistake is told before
 anything slow starts.
-
-    selection = OutputSelection.parse(allow='detection_*', deny='*_masks')
-    selection.select(['detection_boxes', 'detection_masks', 'raw_scores'])
-    # ['detection_boxes']
 """
 
 from __future__ import annotations
@@ -30,6 +26,12 @@ class OutputKeyError(UserError):
 @dataclasses.dataclass(frozen=True)
 class OutputSelection:
   """What stays of a model's outputs.
+
+    >>> selection = OutputSelection.parse('detection_*', '*_masks')
+    >>> selection.select(['detection_boxes', 'detection_masks', 'raw_scores'])
+    ['detection_boxes']
+    >>> selection.deny
+    ('*_masks',)
 
   Attributes:
     allow: patterns of the keys that stay, or None for all of them. A pattern is

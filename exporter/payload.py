@@ -35,6 +35,13 @@ def read_payload(saved_model_dir: str, signature_name: str = DEFAULT_SIGNATURE,
                  image: str | None = None) -> Payload:
   """What one response of a SavedModel's signature costs.
 
+    >>> payload = read_payload('exported')
+    >>> boxes = payload.output('detection_boxes')
+    >>> boxes.dtype, boxes.shape, boxes.grpc_bytes
+    ('float32', (1, 10, 4), 202)
+    >>> payload.outputs[0].key  # The largest.
+    'detection_multiclass_scores'
+
   Args:
     saved_model_dir: the SavedModel, or the directory with it in `saved_model/`.
     signature_name: which of its signatures.

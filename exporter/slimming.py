@@ -76,6 +76,15 @@ def slim_saved_model(saved_model_dir: str,
                      warmup_images: Sequence[str] = ()) -> SlimReport:
   """Writes a SavedModel with only the selected outputs of a signature.
 
+    >>> report = slim_saved_model(
+    ...     'exported', 'slim', OutputSelection.parse('detection_boxes'))
+    >>> report.after.outputs
+    ('detection_boxes',)
+    >>> report.after.nodes < report.before.nodes
+    True
+    >>> report.is_callable
+    True
+
   Args:
     saved_model_dir: the SavedModel, or the export folder that has it as
       `saved_model/`; never changed, unless `in_place`.
