@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import pathlib
 import re
@@ -122,6 +123,16 @@ def test_each_profile_is_described():
   text = _text(_ROOT / 'docs' / 'selection.md')
   for path in (_ROOT / 'configs' / 'outputs').glob('*.yaml'):
     assert f'| `{path.stem}` |' in text
+
+
+@pytest.mark.parametrize('folder', sorted(
+    path.parent.name for path in (_ROOT / 'exporter').glob('*/__init__.py')))
+def test_docstring_of_a_folder_names_its_modules(folder):
+  """Names in backquotes at the start of a line of its list."""
+  init = _ROOT / 'exporter' / folder / '__init__.py'
+  items = re.findall(r'^\* (.*?):', ast.get_docstring(ast.parse(_text(init))) or '', re.M)
+  named = [name for item in items for name in re.findall(r'`(\w+)`', item)]
+  assert [name for name in named if not (init.parent / f'{name}.py').exists()] == []
 
 
 @functools.cache

@@ -1,0 +1,20 @@
+"""From a pipeline config and a checkpoint to a traced function.
+
+All that knows the Object Detection API is here and in `exporter.exporter_lib_v2`.
+
+What the top of the package uses:
+
+* `environment`: makes `object_detection` importable, on any TensorFlow; called
+  before either is imported.
+* `pipeline_config`: reads one, with overrides.
+* `inputs`: what an exported model can take.
+* `tracing`: traces a function once, without AutoGraph where that is possible.
+* `compact_options` and `compact_outputs`: what may be made smaller, as typed, and
+  in the graph.
+* `output_profile`: the selection and these options, of a file and the flags.
+* `output_sizes`: what a model returns for one image; `sample_inputs` makes one.
+* `stages`: says how long each part of an export took.
+
+`environment`, `inputs`, `compact_options`, `output_profile`, `output_sizes` and
+`stages` do without TensorFlow.
+"""

@@ -1,0 +1,11 @@
+"""Requests to a model server, and what its responses cost.
+
+What other folders use:
+
+* `image_request`: the request that carries an image, and running a model on it.
+* `warmup_requests`: such requests in the file that TensorFlow Serving warms up with.
+* `payload_sizes`: the bytes of each output on gRPC and as JSON; `payload_table` and
+  `payload_chart` show them.
+* `grpc_size`: bytes of a `PredictResponse`, without making one.
+* `rest_json`: the JSON that TensorFlow Serving writes, byte for byte.
+"""
