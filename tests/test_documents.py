@@ -90,7 +90,7 @@ def test_links_lead_somewhere(document):
   assert not list(filter(None, problems))
 
 
-def test_a_bad_link_is_found(tmp_path):
+def test_a_bad_link_is_found():
   bad = {'none.md': 'no such file', 'README.md#none': 'no such heading',
          '#none': 'no such heading', '../..': 'outside'}
   for link, problem in bad.items():

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from exporter.errors import UserError
 from exporter.meta_graph.object_graph import (
-  CALL,
-  SIGNATURES,
-  VARIABLES,
-  ObjectFunction,
-  child_id,
-  concrete_function,
-  concrete_names,
+    CALL,
+    SIGNATURES,
+    VARIABLES,
+    ObjectFunction,
+    child_id,
+    concrete_function,
+    concrete_names,
 )
 
 

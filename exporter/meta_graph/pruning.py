@@ -369,6 +369,7 @@ class _Pruner:
 
 _OBJECT = 'object '
 
+
 def _main_nodes(live: Liveness) -> set[str]:
   return {node for body, node in live.nodes if body == MAIN_GRAPH}
 

@@ -15,11 +15,11 @@ from google.protobuf import message
 from exporter.errors import UserError
 from exporter.graph.bodies import MAIN_GRAPH, Call, call_of
 from exporter.meta_graph import (
-  asset_files,
-  initialization,
-  object_graph,
-  signature_tensors,
-  variable_collections,
+    asset_files,
+    initialization,
+    object_graph,
+    signature_tensors,
+    variable_collections,
 )
 
 _EDGE = re.compile(r'\^?[^:^]+|[^:^]+(:[^:]+)?:[0-9]+')
