@@ -10,6 +10,9 @@ default limit of 4 MB a message marked.
 
 Sizes follow from the shapes in the signature, without TensorFlow. With --image
 the model is run on that image and everything is measured.
+
+With --limit=4MB the exit status is 2 where a response is larger, so that a
+pipeline can stop.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from exporter.serving import payload_table
 from exporter.errors import UserError
 from exporter.serving.image_request import check_takes_image, read_image_file, run_on_image
 from exporter.serving.payload_sizes import Payload, measured_payload, static_payload
+from exporter.serving.size_limits import SizeLimits, excess, parse_size
 from exporter.serving.grpc_size import DEFAULT_LIMIT_BYTES
 from exporter.saved_model.signature import DEFAULT_SIGNATURE, read_signature
 
@@ -105,18 +109,35 @@ def _define_flags() -> None:
   flags.DEFINE_float(
       'qps', None, 'Requests a second: adds the network rate that they mean.',
       lower_bound=0)
+  flags.DEFINE_string(
+      'limit', None,
+      'The most that one response may have, on gRPC and on REST, e.g. `4MB`, `4MiB`'
+      ' or bytes; a larger one is told in a line, with exit status 2. With --compare'
+      ' it is about "after".')
+  flags.DEFINE_string('max_grpc', None, 'The same on gRPC alone; wins over --limit.')
+  flags.DEFINE_string('max_rest', None, 'The same on REST alone; wins over --limit.')
   flags.DEFINE_bool('json', False, 'Print JSON instead of the table.')
   flags.DEFINE_string(
       'plot', None, 'Write a bar chart on a log scale to this .png or .svg file.')
   flags.mark_flag_as_required('saved_model_dir')
 
 
-def _run(argv: list[str]) -> None:
+def _limits(args) -> SizeLimits:
+  sizes = {name: parse_size(text, name)
+           for name in ('limit', 'max_grpc', 'max_rest')
+           if (text := getattr(args, name)) is not None}
+  both = sizes.get('limit')
+  return SizeLimits(sizes.get('max_grpc', both), sizes.get('max_rest', both))
+
+
+def _run(argv: list[str]) -> str | None:
+  """Prints the report; returns what is to be said of a response that is too large."""
   args = flags.FLAGS
   if len(argv) > 1:
     raise UserError(f'{argv[1]!r} is no flag; give the model as --saved_model_dir.')
   directories = [args.saved_model_dir] + ([args.compare] if args.compare else [])
   # Every mistake is told before a model is loaded, which may take minutes.
+  limits = _limits(args)
   if args.plot is not None:
     payload_chart.check_path(args.plot)
   signatures = [read_signature(d, args.signature) for d in directories]
@@ -131,17 +152,21 @@ def _run(argv: list[str]) -> None:
     print(as_json(*payloads, qps=args.qps))
   else:
     payload_table.print_table(*payloads, qps=args.qps)
+  return excess(payloads[-1], limits)
 
 
 def main(argv: list[str]) -> int:
-  """The command line; returns its exit status."""
+  """The command line; returns its exit status, 2 for a response over a limit."""
   # Loading a detection model warns of gradients, which nobody asks for here.
   logging.set_verbosity(logging.ERROR)
   try:
-    _run(argv)
+    too_large = _run(argv)
   except UserError as e:
     print(e, file=sys.stderr)
     return 1
+  if too_large:
+    print(too_large, file=sys.stderr)
+    return 2
   return 0
 
 

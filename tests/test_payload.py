@@ -437,6 +437,29 @@ def test_command_line_json(payload_tool, models):
   assert report['signature'] == 'serving_default'
 
 
+@pytest.mark.parametrize('flags, status, words', [
+    (['--limit=4MB'], 2, ['stock', '5.3 MB', '4,000,000', 'box_classifier_features']),
+    (['--max_grpc=4MiB'], 2, ['gRPC', '4,194,304']),
+    # More than the known outputs have, so the unknown one does not matter.
+    (['--max_rest=1MB'], 2, ['REST', 'about']),
+    (['--limit=1kB', '--compare={}/lean'], 2, ['lean', 'gRPC', 'REST']),
+    (['--limit=1kB', '--max_grpc=1GB', '--compare={}/lean'], 2, ['REST']),
+    (['--limit=2532', '--max_rest=1GB', '--compare={}/lean'], 0, []),
+    (['--max_grpc=2531', '--compare={}/lean'], 2, ['2,532 bytes']),
+    (['--max_grpc=6MB'], 1, ['anchors', '--image']),
+    (['--limit=4 lots'], 1, ["limit is '4 lots'", '4MB']),
+    (['--max_rest=0'], 1, ["max_rest is '0'"]),
+])
+def test_a_response_over_a_limit_is_status_2_and_one_line(
+    payload_tool, models, flags, status, words):
+  done = payload_tool(f'--saved_model_dir={models}/stock',
+                      *(flag.format(models) for flag in flags))
+  assert done.returncode == status
+  assert len(done.stderr.splitlines()) == (1 if status else 0)
+  for word in words:
+    assert word in done.stderr
+
+
 def test_help_needs_no_tensorflow(payload_tool):
   done = payload_tool('--help')
   assert '--saved_model_dir' in done.stdout
