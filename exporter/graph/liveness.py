@@ -15,13 +15,12 @@ from collections.abc import Iterable
 
 from exporter.graph.bodies import (
     MAIN_GRAPH, Body, Call, Edge, call_of, functions_named_in)
+from exporter.graph.checks import (
+    is_bookkeeping, is_check, looks_at_live_tensors_alone)
 from exporter.graph.op_effects import Effect, OpEffects
 
 # Ops that only hand on: `tf.group` and the identity that stands for an assert.
 _ECHOES = frozenset({'Identity', 'NoOp'})
-
-# Ops that cost nothing once there is what they look at.
-_FACTS = frozenset({'Const', 'Rank', 'Shape', 'ShapeN', 'Size'})
 
 
 class Liveness:
@@ -200,90 +199,16 @@ class Liveness:
     for position in range(len(body.results)):
       self._mark_result(name, position)
 
-  # Checks that no live op waits for.
-
   def _mark_checks_of_live_tensors(self) -> bool:
+    """Marks checks that no live op waits for; whether there were any."""
     found = False
     for name in tuple(self.functions):
       body = self._bodies[name]
       for node_name in body.nodes:
         if ((name, node_name) not in self.nodes
-            and self._is_check(body, node_name)
-            and self._looks_at_live_tensors_alone(body, node_name)):
+            and is_check(body, node_name, self._effects)
+            and looks_at_live_tensors_alone(
+                body, node_name, self._effects, self.nodes, self.arguments)):
           self._mark_for_its_effect(name, node_name)
           found = True
     return found
-
-  def _is_check(self, body: Body, node_name: str) -> bool:
-    """Whether a node is a check, or a call made for the checks inside alone."""
-    node = body.nodes[node_name]
-    return (self._effects.of(node) is Effect.CHECKS
-            and (self._effects.is_check(node) or not _is_used(body, node_name)))
-
-  def _looks_at_live_tensors_alone(self, body: Body, check: str) -> bool:
-    """Whether all behind a check is live, or is arithmetic that only checks use."""
-    seen, stack = set(), [check]
-    while stack:
-      name = stack.pop()
-      for edge in body.data_edges(name):
-        source = edge.source
-        if source in body.arguments:
-          if (body.name, body.arguments[source]) not in self.arguments:
-            return False
-        elif (body.name, source) not in self.nodes and source not in seen:
-          if (body.nodes[source].op not in _FACTS
-              and not self._only_checks_use(body, source)):
-            return False
-          seen.add(source)
-          stack.append(source)
-    return True
-
-  def _only_checks_use(self, body: Body, node_name: str) -> bool:
-    """Whether everything downstream of a node ends in checks.
-
-    A tensor that nothing takes may have been an output, so it is not one.
-    """
-    seen, stack = set(), [node_name]
-    while stack:
-      name = stack.pop()
-      if name in seen:
-        continue
-      seen.add(name)
-      if self._effects.of(body.nodes[name]) is Effect.CHECKS and not _is_used(
-          body, name):
-        continue
-      consumers = _data_consumers(body, name)
-      if not consumers or name in body.result_nodes:
-        return False
-      stack.extend(consumers)
-    return True
-
-
-def is_bookkeeping(body: Body, node, effects: OpEffects) -> bool:
-  """Whether TensorFlow made the node wait, for all that has any effect.
-
-  It does so where it promises to run ops; elsewhere the user asked for the wait.
-  """
-  return (effects.of(node) is Effect.CHECKS
-          or bool(body.control_results) and node.op == 'Identity'
-          and node.name in body.result_nodes)
-
-
-def _data_consumers(body: Body, node_name: str) -> list[str]:
-  return [consumer for consumer in body.consumers[node_name]
-          if any(e.source == node_name for e in body.data_edges(consumer))]
-
-
-def _is_used(body: Body, node_name: str) -> bool:
-  """Whether anything takes an output of a node, but for identities that end."""
-  seen, stack = set(), [node_name]
-  while stack:
-    name = stack.pop()
-    if name in seen:
-      continue
-    seen.add(name)
-    if name in body.result_nodes or (
-        name != node_name and body.nodes[name].op != 'Identity'):
-      return True
-    stack.extend(_data_consumers(body, name))
-  return False
