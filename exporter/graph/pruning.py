@@ -10,13 +10,10 @@ import dataclasses
 from collections.abc import Iterable
 
 from exporter.graph.bodies import (
-    MAIN_GRAPH, Body, Call, Edge, bodies_of, call_of, parse_edge)
-from exporter.graph.liveness import Liveness, is_bookkeeping
-from exporter.graph.op_effects import Effect, OpEffects
-
-# Attributes that hold one entry for each input or for each output of a call.
-_PER_INPUT = ('Tin',)
-_PER_OUTPUT = ('Tout', 'output_shapes', '_output_shapes')
+    MAIN_GRAPH, Body, bodies_of, call_of, parse_edge)
+from exporter.graph.liveness import Liveness
+from exporter.graph.op_effects import OpEffects
+from exporter.graph.rewriting import BodyRewriter, Kept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,28 +29,6 @@ class Roots:
   tensors: tuple[str, ...] = ()
   results: tuple[tuple[str, int], ...] = ()
   arguments: tuple[tuple[str, int], ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Kept:
-  """Where the arguments and results of the remaining functions came from.
-
-  Attributes:
-    arguments: for each function, the former positions of its arguments.
-    results: for each function, the former positions of its results.
-    main_outputs: for each call in the main graph, the former positions of its
-      outputs.
-  """
-  arguments: dict[str, list[int]]
-  results: dict[str, list[int]]
-  main_outputs: dict[str, list[int]]
-
-  def tensor_name(self, name: str) -> str:
-    """The name that a tensor of the main graph has after pruning."""
-    edge = parse_edge(name)
-    if edge.source not in self.main_outputs:
-      return name
-    return f'{edge.source}:{self.main_outputs[edge.source].index(edge.index)}'
 
 
 def live_parts(graph_def, roots: Roots, stateful_ops: Iterable[str]) -> Liveness:
@@ -86,9 +61,9 @@ def prune(graph_def, roots: Roots, stateful_ops: Iterable[str]) -> Kept:
   for function in graph_def.library.function:
     name = function.signature.name
     if name in liveness.functions:
-      _BodyRewriter(bodies[name], liveness, effects, kept).rewrite_function(
+      BodyRewriter(bodies[name], liveness, effects, kept).rewrite_function(
           function)
-  _BodyRewriter(bodies[MAIN_GRAPH], liveness, effects, kept).rewrite_graph(
+  BodyRewriter(bodies[MAIN_GRAPH], liveness, effects, kept).rewrite_graph(
       graph_def)
   _keep_functions(graph_def.library, liveness.functions)
   return kept
@@ -121,187 +96,3 @@ def _keep_functions(library, names: set[str]) -> None:
   library.function.extend(kept)
   library.gradient.extend(gradients)
   library.registered_gradients.extend(registered)
-
-
-class _BodyRewriter:
-  """Reduces one body, in place, to its live nodes."""
-
-  def __init__(self, body: Body, liveness: Liveness, effects: OpEffects,
-               kept: Kept):
-    self._body = body
-    self._liveness = liveness
-    self._effects = effects
-    self._kept = kept
-    self._anything_changes = any(
-        effects.of_function(name) is Effect.CHANGES for name in liveness.functions)
-    self._live_behind: dict[str, frozenset[str]] = {}
-
-  def rewrite_graph(self, graph_def) -> None:
-    _replace(graph_def.node, self._live_nodes(graph_def.node))
-
-  def rewrite_function(self, function) -> None:
-    name = function.signature.name
-    nodes = self._live_nodes(function.node_def)
-    results = {
-        function.signature.output_arg[i].name:
-            self._reference(self._body.results[i],
-                            function.ret[function.signature.output_arg[i].name])
-        for i in self._kept.results[name]}
-    _replace(function.node_def, nodes)
-    _keep_positions(function.signature.output_arg, self._kept.results[name])
-    function.ret.clear()
-    function.ret.update(results)
-    _keep_arguments(function, self._kept.arguments[name])
-    self._keep_control_results(function)
-
-  def _keep_control_results(self, function) -> None:
-    """What is dead will not run, and what nobody could tell needs no promise."""
-    for output, node_name in list(function.control_ret.items()):
-      if not self._is_live(node_name) or not self._has_place_in_time(node_name):
-        del function.control_ret[output]
-    outputs = [o for o in function.signature.control_output
-               if o in function.control_ret]
-    del function.signature.control_output[:]
-    function.signature.control_output.extend(outputs)
-
-  def _live_nodes(self, node_defs) -> list:
-    nodes = [node for node in node_defs if self._is_live(node.name)]
-    for node in nodes:
-      self._rewrite_node(node)
-    return nodes
-
-  def _rewrite_node(self, node) -> None:
-    data = [(edge, text)
-            for edge, text in zip(self._body.edges(node.name), node.input)
-            if not edge.is_control]
-    call = call_of(node)
-    if call is not None:
-      data = data[:call.first_input] + [
-          data[call.first_input + i]
-          for i in self._kept.arguments[call.functions[0]]]
-      _keep_call_attributes(node, call, self._kept)
-    inputs = [self._reference(edge, text) for edge, text in data]
-    inputs += [f'^{name}' for name in self._waits_for(node)]
-    del node.input[:]
-    node.input.extend(inputs)
-    self._drop_colocation_with_dead(node)
-
-  def _reference(self, edge: Edge, text: str) -> str:
-    """`text`, which names `edge`, with the position that its output has now."""
-    source = self._body.nodes.get(edge.source)
-    call = call_of(source) if source is not None else None
-    if call is None:
-      return text
-    position = self._kept.results[call.callees[0]].index(edge.index)
-    if self._body.name == MAIN_GRAPH:
-      return f'{edge.source}:{position}' if position else edge.source
-    return f'{text.rpartition(":")[0]}:{position}'
-
-  def _waits_for(self, node) -> list[str]:
-    waits = {}
-    for edge in self._body.control_edges(node.name):
-      if edge.source in self._body.arguments:
-        continue
-      if self._is_live(edge.source):
-        waits[edge.source] = None
-      else:
-        behind = self._live_nodes_behind(edge.source)
-        if is_bookkeeping(self._body, node, self._effects):
-          behind = filter(self._has_place_in_time, behind)
-        waits.update(dict.fromkeys(sorted(behind)))
-    return list(waits)
-
-  def _live_nodes_behind(self, dead: str) -> frozenset[str]:
-    """The nearest live nodes that a dead node would have waited for."""
-    if dead not in self._live_behind:
-      found, seen, stack = set(), set(), [dead]
-      while stack:
-        name = stack.pop()
-        if name in seen or name not in self._body.nodes:
-          continue
-        seen.add(name)
-        if not self._is_live(name):
-          stack.extend(edge.source for edge in self._body.edges(name))
-        else:
-          found.add(name)
-      self._live_behind[dead] = frozenset(found)
-    return self._live_behind[dead]
-
-  def _drop_colocation_with_dead(self, node) -> None:
-    if '_class' not in node.attr:
-      return
-    classes = [c for c in node.attr['_class'].list.s
-               if not c.startswith(b'loc:@') or self._is_live(c[5:].decode(errors='replace'))]
-    del node.attr['_class']
-    if classes:
-      node.attr['_class'].list.s.extend(classes)
-
-  def _is_live(self, node_name: str) -> bool:
-    return (self._body.name, node_name) in self._liveness.nodes
-
-  def _has_place_in_time(self, node_name: str) -> bool:
-    """Whether it matters when a node runs: that of a read does if others write.
-
-    The next call, or the next turn of a loop, may write what this one reads.
-    """
-    node = self._body.nodes[node_name]
-    return (self._effects.of(node) is not Effect.NONE
-            or self._anything_changes and self._effects.is_stateful(node))
-
-
-def _keep_call_attributes(node, call: Call, kept: Kept) -> None:
-  inputs = kept.arguments[call.functions[0]]
-  outputs = kept.results[call.callees[0]]
-  for name in _PER_INPUT + (('T',) if call.is_loop else ()):
-    _keep_attribute(node, name, inputs)
-  for name in _PER_OUTPUT:
-    _keep_attribute(node, name, outputs)
-  # Positions among the inputs, in a list that only speeds up ordering.
-  node.attr.pop('_read_only_resource_inputs', None)
-  # Read by the gradient of a loop or branch, in numbers that no longer hold.
-  node.attr.pop('_num_original_outputs', None)
-
-
-def _keep_attribute(node, name: str, positions: list[int]) -> None:
-  if name not in node.attr:
-    return
-  values = node.attr[name].list
-  for field in ('type', 'shape'):
-    if len(getattr(values, field)):
-      _keep_positions(getattr(values, field), positions)
-
-
-def _keep_arguments(function, positions: list[int]) -> None:
-  """Reduces what a FunctionDef says of its arguments, renumbering the maps."""
-  _keep_positions(function.signature.input_arg, positions)
-  attributes = {new: _copy(function.arg_attr[old])
-                for new, old in enumerate(positions) if old in function.arg_attr}
-  function.arg_attr.clear()
-  for new, value in attributes.items():
-    function.arg_attr[new].CopyFrom(value)
-  unique_ids = {new: function.resource_arg_unique_id[old]
-                for new, old in enumerate(positions)
-                if old in function.resource_arg_unique_id}
-  function.resource_arg_unique_id.clear()
-  function.resource_arg_unique_id.update(unique_ids)
-  if '_input_shapes' in function.attr:
-    shapes = function.attr['_input_shapes'].list.shape
-    if len(shapes):
-      _keep_positions(shapes, positions)
-
-
-def _copy(message):
-  copy = type(message)()
-  copy.CopyFrom(message)
-  return copy
-
-
-def _keep_positions(repeated, positions: list[int]) -> None:
-  kept = [repeated[i] for i in positions]
-  _replace(repeated, kept)
-
-
-def _replace(repeated, values: list) -> None:
-  values = [_copy(v) if hasattr(v, 'CopyFrom') else v for v in values]
-  del repeated[:]
-  repeated.extend(values)
