@@ -5,7 +5,12 @@ r"""Prints Triton's `config.pbtxt` for a SavedModel, as its signature is.
 
 The model itself goes to `repository/mask_rcnn/1/model.savedmodel`. TensorFlow is
 not imported.
+
+Where every input and output has an unknown batch first, Triton may join requests,
+up to --max_batch_size images; elsewhere the config says why not.
 """
+
+from __future__ import annotations
 
 import sys
 
@@ -13,7 +18,9 @@ from absl import flags
 
 from exporter import command_line
 from exporter.errors import UserError
-from exporter.saved_model.signature import Signature, TensorSpec, read_signature
+from exporter.saved_model.signature import (
+    DEFAULT_SIGNATURE, Signature, TensorSpec, read_signature)
+from exporter.serving import batching
 
 # Those that Triton's TensorFlow backend has, by TensorFlow's names.
 _TYPES = {
@@ -24,30 +31,58 @@ _TYPES = {
     'string': 'TYPE_STRING',
 }
 
+DEFAULT_MAX_BATCH_SIZE = 8
 
-def config_text(signature: Signature) -> str:
+
+def config_text(signature: Signature,
+                max_batch_size: int = DEFAULT_MAX_BATCH_SIZE) -> str:
   """A `ModelConfig` in protobuf's text format, without a name: the folder has it.
 
-  Triton neither adds a batch dimension nor joins requests: the first dimension of
-  a detection model's image is fixed, and not all outputs have one for the batch.
+  Args:
+    signature: of the SavedModel.
+    max_batch_size: how many images Triton may join to a batch, where every input
+      and output has the batch first and unknown; 0 lets it join none.
 
   Raises:
     UserError: a tensor has a dtype that Triton lacks, or no known rank.
   """
+  for spec in (*signature.inputs.values(), *signature.outputs.values()):
+    _check_is_sayable(spec)
+  reason = batching.why_not_batched(signature)
+  batched = reason is None and max_batch_size > 0
   return '\n'.join([
       'platform: "tensorflow_savedmodel"',
-      'max_batch_size: 0',
-      *_list_lines('input', signature.inputs),
-      *_list_lines('output', signature.outputs),
+      *_batch_lines(reason, max_batch_size),
+      *_signature_lines(signature.name),
+      *_list_lines('input', signature.inputs, batched),
+      *_list_lines('output', signature.outputs, batched),
       ''])
 
 
-def _list_lines(field: str, specs: dict[str, TensorSpec]) -> list[str]:
-  entries = ',\n'.join(f'  {_entry(spec)}' for spec in specs.values())
+def _batch_lines(reason: str | None, max_batch_size: int) -> list[str]:
+  if reason:
+    # On one line, whatever characters a key holds.
+    return [f'# Triton must not join requests: {" ".join(reason.split())}.',
+            'max_batch_size: 0']
+  if not max_batch_size:
+    return ['max_batch_size: 0']
+  return [f'max_batch_size: {max_batch_size}', 'dynamic_batching { }']
+
+
+def _signature_lines(name: str) -> list[str]:
+  if name == DEFAULT_SIGNATURE:
+    return []
+  return ['parameters {',
+          f'  key: "TF_SIGNATURE_DEF" value {{ string_value: {_quoted(name)} }}',
+          '}']
+
+
+def _list_lines(field: str, specs: dict[str, TensorSpec], batched: bool) -> list[str]:
+  entries = ',\n'.join(f'  {_entry(spec, batched)}' for spec in specs.values())
   return [f'{field} [', entries, ']']
 
 
-def _entry(spec: TensorSpec) -> str:
+def _check_is_sayable(spec: TensorSpec) -> None:
   if spec.dtype not in _TYPES:
     raise UserError(
         f'{spec.key} is {spec.dtype}, which Triton has no type for; it has'
@@ -55,10 +90,21 @@ def _entry(spec: TensorSpec) -> str:
   if spec.shape is None:
     raise UserError(
         f'The rank of {spec.key} is not known, and Triton has to be told it.')
-  dims = ', '.join('-1' if size is None else str(size) for size in spec.shape)
+
+
+def _entry(spec: TensorSpec, batched: bool) -> str:
+  # With a batch size of its own Triton adds the first dimension itself.
+  shape = spec.shape[1:] if batched else spec.shape
+  dims = ', '.join('-1' if size is None else str(size) for size in shape)
   # Triton's own tensors have a dimension at least.
   dims = f'dims: [ {dims} ]' if dims else 'dims: [ 1 ] reshape { shape: [ ] }'
-  return f'{{ name: "{spec.key}" data_type: {_TYPES[spec.dtype]} {dims} }}'
+  return f'{{ name: {_quoted(spec.key)} data_type: {_TYPES[spec.dtype]} {dims} }}'
+
+
+def _quoted(text: str) -> str:
+  """A string of protobuf's text format."""
+  escaped = text.replace('\\', r'\\').replace('"', r'\"').replace('\n', r'\n')
+  return f'"{escaped}"'
 
 
 def _define_flags() -> None:
@@ -67,6 +113,11 @@ def _define_flags() -> None:
       'saved_model_dir', None,
       'The SavedModel, or an export directory that holds it as saved_model/.',
       required=True)
+  flags.DEFINE_string('signature', DEFAULT_SIGNATURE, 'The signature to serve.')
+  flags.DEFINE_integer(
+      'max_batch_size', DEFAULT_MAX_BATCH_SIZE,
+      'How many images Triton may join to a batch, where every input and output has'
+      ' the batch first and unknown; 0 lets it join none.', lower_bound=0)
 
 
 def main(argv: list[str]) -> int:
@@ -74,7 +125,9 @@ def main(argv: list[str]) -> int:
   try:
     if len(argv) > 1:
       raise UserError(f'The argument {argv[1]!r} is not a flag.')
-    print(config_text(read_signature(flags.FLAGS.saved_model_dir)), end='')
+    args = flags.FLAGS
+    print(config_text(read_signature(args.saved_model_dir, args.signature),
+                      args.max_batch_size), end='')
   except UserError as e:
     print(f'triton_config: {e}', file=sys.stderr)
     return 1

@@ -3,6 +3,7 @@
 No test starts a server: neither a Docker engine nor a cluster is at hand.
 """
 
+import dataclasses
 import pathlib
 import re
 import subprocess
@@ -143,7 +144,8 @@ def test_triton_config_is_what_the_generator_prints(exported):
   for spec in list(signature.outputs.values()):
     signature.outputs[spec.key] = TensorSpec(
         spec.key, spec.dtype, tuple(sizes.get(size, size) for size in spec.shape))
-  assert _triton_lines() == triton_config.config_text(signature).splitlines()
+  text = _TRITON.read_text(encoding='utf-8')
+  assert text.endswith(f'\n{triton_config.config_text(signature)}')
 
 
 @pytest.mark.interop
@@ -177,6 +179,8 @@ def test_generator_writes_scalars_and_strings():
       [TensorSpec('image', 'string', (None,))], [TensorSpec('n', 'int64', ())])
   assert triton_config.config_text(signature).splitlines() == [
       'platform: "tensorflow_savedmodel"',
+      '# Triton must not join requests: the first dimension of the output n, a'
+      ' scalar, is not there.',
       'max_batch_size: 0',
       'input [',
       '  { name: "image" data_type: TYPE_STRING dims: [ -1 ] }',
@@ -184,6 +188,73 @@ def test_generator_writes_scalars_and_strings():
       'output [',
       '  { name: "n" data_type: TYPE_INT64 dims: [ 1 ] reshape { shape: [ ] } }',
       ']']
+
+
+_STRINGS = TensorSpec('image', 'string', (None,))
+_BOXES = TensorSpec('boxes', 'float32', (None, 100, 4))
+_COUNTS = TensorSpec('n', 'float32', (None,))
+
+
+def test_generator_lets_triton_join_requests_where_the_batch_is_first():
+  text = triton_config.config_text(_signature([_STRINGS], [_BOXES, _COUNTS]), 16)
+  assert text.splitlines() == [
+      'platform: "tensorflow_savedmodel"',
+      'max_batch_size: 16',
+      'dynamic_batching { }',
+      'input [',
+      '  { name: "image" data_type: TYPE_STRING dims: [ 1 ] reshape { shape: [ ] } }',
+      ']',
+      'output [',
+      '  { name: "boxes" data_type: TYPE_FP32 dims: [ 100, 4 ] },',
+      '  { name: "n" data_type: TYPE_FP32 dims: [ 1 ] reshape { shape: [ ] } }',
+      ']']
+
+
+def test_generator_joins_none_where_told_so():
+  text = triton_config.config_text(_signature([_STRINGS], [_BOXES]), 0)
+  assert 'max_batch_size: 0' in text.splitlines()
+  assert 'dynamic_batching' not in text
+  assert 'dims: [ -1, 100, 4 ]' in text
+
+
+@pytest.mark.parametrize('inputs, outputs, reason', [
+    ([TensorSpec('x', 'uint8', (1, None, None, 3))], [_BOXES],
+     'the input x, [1, ?, ?, 3], is 1 and'),
+    ([_STRINGS, TensorSpec('context', 'float32', (1, 10, 32))], [_BOXES],
+     'the input context,'),
+    ([_STRINGS], [_BOXES, TensorSpec('shape', 'float32', (4,))], 'the output shape,'),
+    # Unknown, and no batch all the same.
+    ([_STRINGS], [TensorSpec('anchors', 'float32', (None, 4))],
+     'the output anchors counts rows of all images'),
+    ([], [_BOXES], 'the signature has no input'),
+])
+def test_generator_says_why_requests_must_not_be_joined(inputs, outputs, reason):
+  text = triton_config.config_text(_signature(inputs, outputs), 16)
+  assert 'dynamic_batching' not in text
+  [comment] = [line for line in text.splitlines() if line.startswith('#')]
+  assert reason in comment
+  assert text.splitlines()[2] == 'max_batch_size: 0'
+
+
+def test_generator_names_another_signature():
+  other = dataclasses.replace(_signature([_STRINGS], [_BOXES]), name='from_bytes')
+  assert 'key: "TF_SIGNATURE_DEF" value { string_value: "from_bytes" }' in (
+      triton_config.config_text(other))
+
+
+def test_batching_parameters_are_those_of_tensorflow_serving():
+  text = (_SERVING / 'batching_parameters.txt').read_text(encoding='utf-8')
+  lines = [line for line in text.splitlines() if not line.startswith('#')]
+  found = dict(re.fullmatch(r'(\w+) \{ value: (\d+) \}', line).groups()
+               for line in lines if 'allowed_batch_sizes' not in line)
+  assert set(found) == {'max_batch_size', 'batch_timeout_micros',
+                        'max_enqueued_batches', 'num_batch_threads'}
+  allowed = [int(re.fullmatch(r'allowed_batch_sizes: (\d+)', line)[1])
+             for line in lines if 'allowed_batch_sizes' in line]
+  # The server refuses a list that does not ascend to the largest batch.
+  assert allowed == sorted(set(allowed))
+  assert allowed[-1] == int(found['max_batch_size'])
+  assert int(found['max_batch_size']) == triton_config.DEFAULT_MAX_BATCH_SIZE
 
 
 @pytest.mark.parametrize('spec, sentence', [

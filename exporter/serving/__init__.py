@@ -6,6 +6,7 @@ What other folders use:
 * `warmup_requests`: such requests in the file that TensorFlow Serving warms up with.
 * `payload_sizes`: the bytes of each output on gRPC and as JSON; `payload_table` and
   `payload_chart` show them.
+* `batching`: whether a server may join requests to one batch.
 * `size_limits`: how large a response may be.
 * `grpc_size`: bytes of a `PredictResponse`, without making one.
 * `rest_json`: the JSON that TensorFlow Serving writes, byte for byte.
