@@ -42,7 +42,7 @@ from exporter.publishing import export_folder
 from exporter.detection import compact_outputs
 from exporter.saved_model import function_saving
 from exporter.saved_model import check
-from exporter.saved_model import plain_paths
+from exporter.paths import plain_paths
 from exporter.publishing import serving_version as serving_layout
 from exporter.detection import tracing
 from exporter.serving import warmup_requests

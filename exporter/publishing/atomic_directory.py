@@ -21,7 +21,8 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterator
 
-from exporter.errors import UserError, is_url
+from exporter.errors import UserError
+from exporter.paths.urls import is_url
 from exporter.publishing import exchange
 from exporter.publishing import others_files
 from exporter.publishing import remote_directory

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 
-from exporter.errors import UserError, is_url
+from exporter.errors import UserError
+from exporter.paths.urls import is_url
 from exporter.publishing import others_files
 
 

@@ -8,7 +8,6 @@ What other folders use:
 * `function_saving`: writes a lean folder of a traced function.
 * `check`: reads a new folder again and compares it with what it was made from.
 * `variable_bundle`: the entries of its checkpoint, and their sizes.
-* `plain_paths`: a place without brackets for tools that take them for patterns.
 
 `tensorflow_api` is the one module that calls what TensorFlow has moved or renamed.
 """

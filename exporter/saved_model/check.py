@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from exporter.saved_model import plain_paths
+from exporter.paths import plain_paths
 from exporter.saved_model import tensorflow_api
 
 # dtype and static shape of each input or output; a shape is None if unknown.

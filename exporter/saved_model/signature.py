@@ -14,7 +14,8 @@ import dataclasses
 import functools
 import os
 
-from exporter.errors import UserError, check_is_local, did_you_mean
+from exporter.errors import UserError, did_you_mean
+from exporter.paths.urls import check_is_local
 
 DEFAULT_SIGNATURE = 'serving_default'
 

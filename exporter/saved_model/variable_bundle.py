@@ -10,7 +10,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 
 from exporter.errors import UserError
-from exporter.saved_model import plain_paths
+from exporter.paths import plain_paths
 
 # The memory that a copy takes, and the size of a shard, both about. One shard
 # holds most detection models whole, which keeps the file names that people know.

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 
-from exporter.errors import UserError, check_is_local
+from exporter.errors import UserError
+from exporter.paths.urls import check_is_local
 from exporter.saved_model.signature import (
     Signature, TensorSpec, find_saved_model, shape_text)
 

@@ -1,0 +1,8 @@
+"""What a path means: a URL, or one that TensorFlow would take for a pattern.
+
+At the very bottom, and every folder may import it: what reads a checkpoint has the
+same trouble with brackets as what reads a SavedModel, and neither knows the other.
+
+* `urls`: tells URLs, and refuses them where only a local path can be read.
+* `plain_paths`: a place without brackets for tools that take them for patterns.
+"""
