@@ -30,29 +30,27 @@ from exporter.detection import environment
 environment.prepare()
 
 import contextlib
-import inspect
-import re
 from collections.abc import Sequence
 
-from absl import logging
 import tensorflow as tf
 
-from exporter.publishing import atomic_directory
-from exporter.publishing import export_folder
+from exporter.detection import checkpoint
 from exporter.detection import compact_outputs
-from exporter.saved_model import function_saving
-from exporter.saved_model import check
-from exporter.paths import plain_paths
-from exporter.publishing import serving_version as serving_layout
+from exporter.detection import inputs
 from exporter.detection import tracing
-from exporter.serving import warmup_requests
 from exporter.detection.compact_options import CompactOptions
-from exporter.errors import UserError, did_you_mean
-from exporter.output_keys import OutputSelection
 from exporter.detection.output_sizes import OutputSize, output_sizes
 from exporter.detection.sample_inputs import sample_inputs
-from exporter.detection.inputs import parse_side_inputs
 from exporter.detection.stages import Stages
+from exporter.errors import UserError
+from exporter.output_keys import OutputSelection
+from exporter.paths import plain_paths
+from exporter.publishing import atomic_directory
+from exporter.publishing import export_folder
+from exporter.publishing.serving_version import add_version, check_version_is_new
+from exporter.saved_model import check
+from exporter.saved_model import function_saving
+from exporter.serving import warmup_requests
 from object_detection.builders import model_builder
 from object_detection.core import standard_fields as fields
 from object_detection.data_decoders import tf_example_decoder
@@ -85,7 +83,7 @@ def _combine_side_inputs(side_input_shapes='',
                          side_input_types='',
                          side_input_names=''):
   """(shape, dtype, name) of each side input, from the three flags' texts."""
-  side_inputs = parse_side_inputs(
+  side_inputs = inputs.parse_side_inputs(
       side_input_shapes, side_input_types, side_input_names)
   return [(s.shape, tf.as_dtype(s.dtype), s.name) for s in side_inputs]
 
@@ -320,7 +318,7 @@ def export_inference_graph(input_type,
     trained_checkpoint_dir: folder of the checkpoint, as training leaves it.
     output_directory: folder of the export; made if it is missing.
     use_side_inputs: whether the model takes side inputs; `image_tensor` only.
-    side_input_shapes: see `side_inputs.parse_side_inputs`, as the next two.
+    side_input_shapes: see `inputs.parse_side_inputs`, as the next two.
     side_input_types: the same.
     side_input_names: the same.
     output_selection: which outputs stay. None: all, in upstream's own layout
@@ -340,27 +338,28 @@ def export_inference_graph(input_type,
     compact_options.check_input_type(input_type)
     output_selection = output_selection or OutputSelection()
   stages = Stages()
-  side_inputs = _side_inputs_for(input_type, use_side_inputs, side_input_shapes,
-                                 side_input_types, side_input_names)
+  inputs.check_type(input_type, DETECTION_MODULE_MAP, use_side_inputs)
+  side_inputs = _combine_side_inputs(
+      side_input_shapes, side_input_types, side_input_names) if use_side_inputs else []
   trained_checkpoint_dir = os.fspath(trained_checkpoint_dir)
   output_directory = os.fspath(output_directory)
   warmup_images = [os.fspath(image) for image in warmup_images]
-  checkpoint_path = find_checkpoint(trained_checkpoint_dir)
+  checkpoint_path = checkpoint.find(trained_checkpoint_dir)
   export_folder.check_checkpoint_stays(checkpoint_path, output_directory)
   atomic_directory.check_writable(output_directory,
                                   folders=(_CHECKPOINT, _SAVED_MODEL))
   warmup_requests.check_images(warmup_images)
   if serving_version is not None:
-    serving_layout.check_version_is_new(output_directory, serving_version)
+    check_version_is_new(output_directory, serving_version)
   with plain_paths.of_checkpoint(checkpoint_path) as checkpoint_path, \
       atomic_directory.new_directory(
           output_directory, export_folder.OF_EXPORT) as directory:
-    module, concrete_function, checkpoint = _restored_and_traced(
+    module, concrete_function, trackable = _restored_and_traced(
         input_type, pipeline_config, checkpoint_path, side_inputs,
         output_selection, compact_options, stages)
     with stages('checkpoint'), _disk_may_be_full(output_directory):
       tf.train.CheckpointManager(
-          checkpoint, os.path.join(directory, _CHECKPOINT),
+          trackable, os.path.join(directory, _CHECKPOINT),
           max_to_keep=1).save(checkpoint_number=0)
     saved_model_dir = os.path.join(directory, _SAVED_MODEL)
     with stages('save'), _disk_may_be_full(output_directory):
@@ -382,50 +381,7 @@ def export_inference_graph(input_type,
     if warmup_images:
       warmup_requests.write(saved_model_dir, warmup_images)
     if serving_version is not None:
-      serving_layout.add_version(saved_model_dir, directory, serving_version)
-
-
-def find_checkpoint(trained_checkpoint_dir: str) -> str:
-  """Path prefix of the latest checkpoint in a folder.
-
-  Raises:
-    UserError: there is none, or its files are missing or unreadable.
-  """
-  if not tf.io.gfile.isdir(trained_checkpoint_dir):
-    raise UserError(
-        f'The checkpoint directory {trained_checkpoint_dir} does not exist or is'
-        ' not a folder.')
-  # Not latest_checkpoint, which takes brackets in the path for a pattern.
-  state = tf.train.get_checkpoint_state(trained_checkpoint_dir)
-  path = state.model_checkpoint_path if state is not None else None
-  if path is None or not tf.io.gfile.exists(f'{path}.index'):
-    found = [name[:-len('.index')] for name in
-             tf.io.gfile.listdir(trained_checkpoint_dir) if name.endswith('.index')]
-    hint = (f" It holds {', '.join(sorted(found))}, but no file named"
-            " 'checkpoint' that says which is the latest and has all its files."
-            if found else '')
-    raise UserError(
-        f'There is no checkpoint in {trained_checkpoint_dir}.{hint}')
-  try:
-    with plain_paths.of_checkpoint(path) as plain:
-      tf.train.load_checkpoint(plain)
-  except (tf.errors.OpError, ValueError, RuntimeError) as e:
-    raise UserError(f'The checkpoint {path} cannot be read: {e}.') from e
-  return path
-
-
-def _side_inputs_for(input_type, use_side_inputs, shapes, types, names):
-  if input_type not in DETECTION_MODULE_MAP:
-    raise UserError(
-        f'The input type {input_type!r} is unknown'
-        f'{did_you_mean(input_type, DETECTION_MODULE_MAP) or "."} Accepted are'
-        f' {", ".join(DETECTION_MODULE_MAP)}.')
-  if not use_side_inputs:
-    return []
-  if input_type != 'image_tensor':
-    raise UserError(
-        f'Side inputs need the input type image_tensor; it is {input_type!r}.')
-  return _combine_side_inputs(shapes, types, names)
+      add_version(saved_model_dir, directory, serving_version)
 
 
 def _restored_and_traced(input_type, pipeline_config, checkpoint_path, side_inputs,
@@ -434,36 +390,26 @@ def _restored_and_traced(input_type, pipeline_config, checkpoint_path, side_inpu
 
   Every variable of the model is proven to come from `checkpoint_path`.
   """
+  names = [name for _, _, name in side_inputs]
+
   def attempt(trace):
     with stages('build'):
       model = build_model(pipeline_config)
-    checkpoint = tf.train.Checkpoint(model=model)
-    with stages('restore'), _checkpoint_must_fit(checkpoint_path):
-      status = checkpoint.restore(checkpoint_path).expect_partial()
+    trackable = tf.train.Checkpoint(model=model)
+    with stages('restore'), checkpoint.must_fit(checkpoint_path):
+      status = trackable.restore(checkpoint_path).expect_partial()
     module = make_module(
         input_type, model, side_inputs, output_selection, compact_options)
-    with stages('trace'), _checkpoint_must_fit(checkpoint_path), \
-        _side_inputs_must_fit(model, side_inputs):
+    with stages('trace'), checkpoint.must_fit(checkpoint_path), \
+        inputs.side_inputs_must_fit(model, names):
       concrete_function = trace(module.__call__)
       status.assert_existing_objects_matched()
-      _assert_declared_shapes(concrete_function.graph.variables)
-    return module, concrete_function, checkpoint
+      checkpoint.assert_declared_shapes(concrete_function.graph.variables)
+    return module, concrete_function, trackable
 
   if output_selection is None:
     return attempt(tracing.trace)
-  return _without_autograph_if_possible(attempt)
-
-
-def _without_autograph_if_possible(attempt):
-  """Calls `attempt` with the quick way to trace, or else with upstream's."""
-  try:
-    return attempt(tracing.trace_once)
-  except UserError:
-    raise
-  except Exception as e:  # Whatever a model does that only AutoGraph can trace.
-    logging.info('The model cannot be traced without AutoGraph (%s: %s); tracing'
-                 ' it again with AutoGraph.', type(e).__name__, e)
-    return attempt(tracing.trace)
+  return tracing.without_autograph_if_possible(attempt)
 
 
 def build_model(pipeline_config):
@@ -484,7 +430,7 @@ def build_model(pipeline_config):
 def make_module(input_type, model, side_inputs, output_selection,
                 compact_options=None):
   """The `DETECTION_MODULE_MAP` module for an input type."""
-  _check_side_input_names(model, [name for _, _, name in side_inputs])
+  inputs.check_side_input_names(model, [name for _, _, name in side_inputs])
   # What is None is not passed: modules that users have added may take only what
   # upstream passes.
   options = {'output_selection': output_selection,
@@ -492,53 +438,6 @@ def make_module(input_type, model, side_inputs, output_selection,
   return DETECTION_MODULE_MAP[input_type](
       model, bool(side_inputs), side_inputs,
       **{name: value for name, value in options.items() if value is not None})
-
-
-def _check_side_input_names(model, names):
-  parameters = inspect.signature(model.predict).parameters
-  if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-    return
-  for name in names:
-    if name not in parameters:
-      raise UserError(
-          f'The model {type(model).__name__} takes no side input {name!r}'
-          f'{did_you_mean(name, parameters) or "."}')
-
-
-# What Python says of arguments that a method wants, or does not know.
-_UNFITTING_ARGUMENTS = re.compile(
-    r'(missing \d+ required \S+ arguments?|unexpected keyword argument)[^\n]*')
-
-
-@contextlib.contextmanager
-def _side_inputs_must_fit(model, side_inputs):
-  """Turns what Python says of unfitting side inputs into one sentence.
-
-  A model may pass them on to a method that alone knows their names, as Context
-  R-CNN does, so that only the trace tells.
-  """
-  try:
-    yield
-  except TypeError as e:
-    unfitting = _UNFITTING_ARGUMENTS.search(str(e))
-    if unfitting is None:
-      raise
-    given = ', '.join(name for _, _, name in side_inputs) or 'none'
-    raise UserError(
-        f'The side inputs ({given}) do not fit the model {type(model).__name__}, which'
-        f' takes {", ".join(_side_input_names(model)) or "none"}: {unfitting[0]}; see'
-        ' --use_side_inputs, --side_input_shapes, --side_input_types and'
-        ' --side_input_names.') from e
-
-
-def _side_input_names(model) -> list[str]:
-  """The names that the model's methods give to what they take beside an image."""
-  accepted = []
-  for method, own in (('predict', 2), ('_compute_second_stage_input_feature_maps', 4)):
-    parameters = list(inspect.signature(
-        getattr(model, method, lambda: None)).parameters.values())
-    accepted += [p.name for p in parameters[own:] if p.kind is not p.VAR_KEYWORD]
-  return accepted
 
 
 @contextlib.contextmanager
@@ -549,48 +448,6 @@ def _disk_may_be_full(output_directory):
   except tf.errors.ResourceExhaustedError as e:
     raise UserError(f'The output directory {output_directory} cannot be written:'
                     f' {e.message}.') from e
-
-
-@contextlib.contextmanager
-def _checkpoint_must_fit(checkpoint_path):
-  """Turns what TensorFlow says of an unfitting checkpoint into one sentence."""
-  try:
-    yield
-  except AssertionError as e:
-    raise UserError(
-        f'The checkpoint {checkpoint_path} does not fit the model of the pipeline'
-        f' config: {_first_sentence(e)}.') from e
-  except ValueError as e:
-    if 'attempting to restore variable' not in str(e):
-      raise
-    raise UserError(
-        f'The checkpoint {checkpoint_path} does not fit the model of the pipeline'
-        f' config: {str(e).strip()}') from e
-  except (tf.errors.OpError, IndexError) as e:
-    # Of data that is cut short TensorFlow makes an IndexError.
-    if isinstance(e, IndexError) and 'bytes' not in str(e):
-      raise
-    reason = getattr(e, 'message', None) or e
-    raise UserError(
-        f'The checkpoint {checkpoint_path} cannot be read: {reason}.') from e
-
-
-def _assert_declared_shapes(variables):
-  """Raises AssertionError if a variable was restored in another shape.
-
-  A variable that is made after the restore takes the value of the checkpoint as
-  it is, and TensorFlow would notice only when it runs.
-  """
-  for variable in variables:
-    value = variable.read_value()
-    if not value.shape.is_compatible_with(variable.shape):
-      raise AssertionError(
-          f'{variable.name} has the shape {value.shape} in the checkpoint and'
-          f' {variable.shape} in the model')
-
-
-def _first_sentence(error: Exception) -> str:
-  return str(error).partition('. ')[0].strip().rstrip('.')
 
 
 def list_outputs(input_type,
@@ -616,17 +473,19 @@ def list_outputs(input_type,
     UserError: an argument does not fit.
   """
   stages = Stages()
-  side_inputs = _side_inputs_for(input_type, use_side_inputs, side_input_shapes,
-                                 side_input_types, side_input_names)
+  inputs.check_type(input_type, DETECTION_MODULE_MAP, use_side_inputs)
+  side_inputs = _combine_side_inputs(
+      side_input_shapes, side_input_types, side_input_names) if use_side_inputs else []
 
   def attempt(trace):
     with stages('build'):
       model = build_model(pipeline_config)
       module = make_module(input_type, model, side_inputs, None)
-    with stages('trace'), _side_inputs_must_fit(model, side_inputs):
+    with stages('trace'), inputs.side_inputs_must_fit(
+        model, [name for _, _, name in side_inputs]):
       return trace(module.__call__)
 
-  concrete_function = _without_autograph_if_possible(attempt)
+  concrete_function = tracing.without_autograph_if_possible(attempt)
   return output_sizes(
       concrete_function,
       lambda: sample_inputs(input_type, concrete_function))

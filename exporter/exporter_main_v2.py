@@ -34,15 +34,11 @@ from exporter.publishing import atomic_directory
 from exporter import command_line
 from exporter.detection import compact_options
 from exporter.detection import environment
+from exporter.detection import inputs
 from exporter.detection import output_profile
 from exporter.publishing import serving_version
 from exporter.serving import warmup_requests
-from exporter.errors import UserError, did_you_mean
-from exporter.detection.inputs import parse_side_inputs
-
-# The keys of exporter_lib_v2.DETECTION_MODULE_MAP, which needs TensorFlow.
-_INPUT_TYPES = ('image_tensor', 'encoded_image_string_tensor', 'tf_example',
-                'float_image_tensor', 'image_and_boxes_tensor')
+from exporter.errors import UserError
 
 _INPUT_TYPE = flags.DEFINE_string(
     'input_type', 'image_tensor',
@@ -150,18 +146,14 @@ def main(argv):
 
 def _run():
   # What can be wrong without TensorFlow is told before its import.
-  if _INPUT_TYPE.value not in _INPUT_TYPES:
-    raise UserError(
-        f'The input type {_INPUT_TYPE.value!r} is unknown'
-        f'{did_you_mean(_INPUT_TYPE.value, _INPUT_TYPES) or "."} Accepted are'
-        f' {", ".join(_INPUT_TYPES)}.')
+  inputs.check_type(_INPUT_TYPE.value, use_side_inputs=_USE_SIDE_INPUTS.value)
   profile = _profile()
   if profile.compact:
     profile.compact.check_input_type(_INPUT_TYPE.value)
   side_inputs = (_USE_SIDE_INPUTS.value, _SIDE_INPUT_SHAPES.value,
                  _SIDE_INPUT_TYPES.value, _SIDE_INPUT_NAMES.value)
   if _USE_SIDE_INPUTS.value:
-    parse_side_inputs(*side_inputs[1:])
+    inputs.parse_side_inputs(*side_inputs[1:])
   if not _LIST_OUTPUT_KEYS.value:
     atomic_directory.check_writable(
         _OUTPUT_DIRECTORY.value, folders=('checkpoint', 'saved_model'))

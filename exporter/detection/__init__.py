@@ -8,6 +8,7 @@ What the top of the package uses:
   before either is imported.
 * `pipeline_config`: reads one, with overrides.
 * `inputs`: what an exported model can take.
+* `checkpoint`: finds the one to export, and proves that it fits.
 * `tracing`: traces a function once, without AutoGraph where that is possible.
 * `compact_options` and `compact_outputs`: what may be made smaller, as typed, and
   in the graph.

@@ -7,8 +7,34 @@ code that it meets, although the API's models were written for graphs.
 
 import inspect
 
+from absl import logging
 import tensorflow as tf
 from tensorflow.python.ops import resource_variable_ops
+
+from exporter.errors import UserError
+
+
+def without_autograph_if_possible(attempt):
+  """Calls `attempt` with the quick way to trace, or else with upstream's.
+
+  Args:
+    attempt: called with `trace_once`, or again with `trace`; builds the model anew,
+      as a trace that fails may have made variables.
+
+  Returns:
+    What `attempt` returns.
+
+  Raises:
+    UserError: as `attempt` raises it; nothing is tried again.
+  """
+  try:
+    return attempt(trace_once)
+  except UserError:
+    raise
+  except Exception as e:  # Whatever a model does that only AutoGraph can trace.
+    logging.info('The model cannot be traced without AutoGraph (%s: %s); tracing'
+                 ' it again with AutoGraph.', type(e).__name__, e)
+    return attempt(trace)
 
 
 def trace(function):
