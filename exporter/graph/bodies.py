@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 # The name under which the main graph stands among the function bodies.
 MAIN_GRAPH = ''
@@ -103,6 +103,11 @@ class Body:
     self.results = list(results)
     self.control_results = list(control_results)
     self._edges = {}
+
+  def narrow(self, node_name: str, inputs: Sequence[str]) -> None:
+    """From now on sees a node as if it had these of its inputs alone."""
+    self._edges[node_name] = [parse_edge(text) for text in inputs]
+    self.__dict__.pop('consumers', None)
 
   def edges(self, node_name: str) -> list[Edge]:
     """The inputs of a node, data before control, in the node's order."""

@@ -10,14 +10,34 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import functools
 import hashlib
+from typing import Union
 
 from exporter.graph.bodies import Body, Edge, call_of
 from exporter.graph.op_effects import Effect, OpEffects
 
-# What an argument stands for, from outside: 'input 0', 'object 17', ...
-Labels = tuple[str, ...]
+
+@dataclasses.dataclass(frozen=True)
+class Passed:
+  """An argument that a caller passes, by its name, or by its number in `function`."""
+  name: str | int
+  function: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class Captured:
+  """An argument that is an object of the SavedModel."""
+  object_id: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Constant:
+  """An argument that is a known value, serialized."""
+  value: bytes
+
+
+# What an argument stands for, the same whichever function takes it.
+Label = Union[Passed, Captured, Constant]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +50,7 @@ class Application:
     results: which of its results are meant, in the order in which they are.
   """
   function: str
-  labels: Labels
+  labels: tuple[Label, ...]
   results: tuple[int, ...]
 
 
@@ -71,10 +91,15 @@ class FunctionDigests:
   def __init__(self, bodies: dict[str, Body], effects: OpEffects):
     self._bodies = bodies
     self._effects = effects
+    self._digests: dict[Application, str] = {}
 
-  @functools.cache
   def of(self, application: Application) -> str:
     """Digest of the meant results, and of all else that calling it does."""
+    if application not in self._digests:
+      self._digests[application] = self._of(application)
+    return self._digests[application]
+
+  def _of(self, application: Application) -> str:
     body = self._bodies[application.function]
     order = _in_order(body)
     if order is None:
@@ -120,7 +145,7 @@ class FunctionDigests:
   def _all_of(self, function: str) -> Application:
     body = self._bodies[function]
     return Application(
-        function, tuple(f'argument {i}' for i in body.arguments.values()),
+        function, tuple(Passed(i, 'it') for i in body.arguments.values()),
         tuple(range(len(body.results))))
 
 

@@ -11,10 +11,12 @@ a kept result depends on is live. Of the ops that nothing depends on:
   nothing alive.
 """
 
-from collections.abc import Iterable
+from __future__ import annotations
+
+import dataclasses
 
 from exporter.graph.bodies import (
-    MAIN_GRAPH, Body, Call, Edge, call_of, functions_named_in)
+    MAIN_GRAPH, Body, Call, Edge, call_of, functions_named_in, parse_edge)
 from exporter.graph.checks import (
     is_bookkeeping, is_check, looks_at_live_tensors_alone)
 from exporter.graph.op_effects import Effect, OpEffects
@@ -23,10 +25,27 @@ from exporter.graph.op_effects import Effect, OpEffects
 _ECHOES = frozenset({'Identity', 'NoOp'})
 
 
-class Liveness:
-  """Marks from roots; afterwards holds what is live.
+@dataclasses.dataclass(frozen=True)
+class Roots:
+  """What must stay, with all that it needs.
 
   Attributes:
+    tensors: names in the main graph, of tensors (`node:0`) or of nodes.
+    results: (function, position) of results that somebody outside calls for.
+    arguments: (function, position) of arguments that somebody outside passes,
+      used or not.
+  """
+  tensors: tuple[str, ...] = ()
+  results: tuple[tuple[str, int], ...] = ()
+  arguments: tuple[tuple[str, int], ...] = ()
+
+
+class Liveness:
+  """Grows by marking roots, and holds what is live so far.
+
+  Attributes:
+    bodies: of the graph, as `bodies.bodies_of` gives them.
+    effects: of its ops.
     nodes: (body, node) pairs.
     arguments: (function, position) pairs of the arguments that stay.
     results: (function, position) pairs of the results that stay.
@@ -36,8 +55,8 @@ class Liveness:
   """
 
   def __init__(self, bodies: dict[str, Body], effects: OpEffects):
-    self._bodies = bodies
-    self._effects = effects
+    self.bodies = bodies
+    self.effects = effects
     self._calls: dict[str, set[tuple[str, str]]] = {}
     self._pending: list[tuple[str, str]] = []
     self.nodes: set[tuple[str, str]] = set()
@@ -46,39 +65,46 @@ class Liveness:
     self.functions: set[str] = set()
     self.whole_functions: set[str] = set()
 
-  def mark(self, tensors: Iterable[Edge] = (),
-           results: Iterable[tuple[str, int]] = (),
-           arguments: Iterable[tuple[str, int]] = ()) -> None:
-    """Marks tensors and nodes of the main graph, and results and arguments of
-    functions, with all that they need."""
-    for tensor in tensors:
-      self._mark_edge(MAIN_GRAPH, tensor)
-    for function, position in results:
+  def mark(self, roots: Roots) -> bool:
+    """Marks roots with all that they need; tells whether anything was new."""
+    before = self._size()
+    for name in roots.tensors:
+      self._mark_edge(MAIN_GRAPH, parse_edge(name))
+    for function, position in roots.results:
       self._mark_function(function)
       self._mark_result(function, position)
-    for function, position in arguments:
+    for function, position in roots.arguments:
       self._mark_function(function)
       self._mark_argument(function, position)
     self._follow()
     while self._mark_checks_of_live_tensors():
       self._follow()
+    return self._size() > before
+
+  def main_nodes(self) -> set[str]:
+    """Names of the live nodes of the main graph."""
+    return {node for body, node in self.nodes if body == MAIN_GRAPH}
+
+  def _size(self) -> int:
+    return (len(self.nodes) + len(self.arguments) + len(self.results)
+            + len(self.functions))
 
   def _follow(self) -> None:
     while self._pending:
       body_name, node_name = self._pending.pop()
-      node = self._bodies[body_name].nodes[node_name]
+      node = self.bodies[body_name].nodes[node_name]
       call = call_of(node)
       if call is None:
         for function in (node.op, *functions_named_in(node)):
           self._mark_whole_function(function)
-        for edge in self._bodies[body_name].data_edges(node_name):
+        for edge in self.bodies[body_name].data_edges(node_name):
           self._mark_edge(body_name, edge)
       else:
         self._enter_call(body_name, node_name, call)
       self._mark_what_node_waits_for(body_name, node_name)
 
   def _mark_edge(self, body_name: str, edge: Edge) -> None:
-    body = self._bodies[body_name]
+    body = self.bodies[body_name]
     if edge.source in body.arguments:
       self._mark_argument(body_name, body.arguments[edge.source])
       return
@@ -93,13 +119,13 @@ class Liveness:
       self._pending.append((body_name, node_name))
 
   def _mark_what_node_waits_for(self, body_name: str, node_name: str) -> None:
-    body = self._bodies[body_name]
+    body = self.bodies[body_name]
     if body.obeys_control_edges:
       for edge in body.control_edges(node_name):
         if edge.source not in body.arguments:
           self._mark_node(body_name, edge.source)
       return
-    if not is_bookkeeping(body, body.nodes[node_name], self._effects):
+    if not is_bookkeeping(body, body.nodes[node_name], self.effects):
       for edge in body.control_edges(node_name):
         self._mark_effects_behind(body, edge.source)
 
@@ -112,7 +138,7 @@ class Liveness:
         continue
       seen.add(name)
       node = body.nodes[name]
-      if self._effects.of(node) is not Effect.NONE:
+      if self.effects.of(node) is not Effect.NONE:
         self._mark_for_its_effect(body.name, name)
       elif node.op in _ECHOES:
         stack.extend(edge.source for edge in body.edges(name))
@@ -120,18 +146,18 @@ class Liveness:
   def _mark_for_its_effect(self, body_name: str, node_name: str) -> None:
     """Marks a check or change; one that is a call, with the checks inside."""
     self._mark_node(body_name, node_name)
-    call = call_of(self._bodies[body_name].nodes[node_name])
+    call = call_of(self.bodies[body_name].nodes[node_name])
     for function in call.functions if call else ():
-      inner = self._bodies[function]
+      inner = self.bodies[function]
       for name, node in inner.nodes.items():
-        if self._effects.of(node) is Effect.CHECKS:
+        if self.effects.of(node) is Effect.CHECKS:
           self._mark_for_its_effect(function, name)
 
   # Calls: an input of the node, an argument of each callee; an output of the
   # node, a result of each callee. Whichever becomes live makes the others live.
 
   def _enter_call(self, body_name: str, node_name: str, call: Call) -> None:
-    edges = self._bodies[body_name].data_edges(node_name)
+    edges = self.bodies[body_name].data_edges(node_name)
     for edge in edges[:call.first_input]:
       self._mark_edge(body_name, edge)
     for function in call.functions:
@@ -143,12 +169,12 @@ class Liveness:
       if any((f, position) in self.arguments for f in call.functions):
         self._need_input(body_name, node_name, call, position)
     for callee in call.callees:
-      for position in range(len(self._bodies[callee].results)):
+      for position in range(len(self.bodies[callee].results)):
         if (callee, position) in self.results:
           self._need_output(body_name, node_name, call, position)
 
   def _need_input(self, body_name, node_name, call: Call, position: int) -> None:
-    edges = self._bodies[body_name].data_edges(node_name)
+    edges = self.bodies[body_name].data_edges(node_name)
     self._mark_edge(body_name, edges[call.first_input + position])
     for function in call.functions:
       self._mark_argument(function, position)
@@ -166,16 +192,16 @@ class Liveness:
       return
     self.arguments.add((function, position))
     for body_name, node_name in tuple(self._calls.get(function, ())):
-      call = call_of(self._bodies[body_name].nodes[node_name])
+      call = call_of(self.bodies[body_name].nodes[node_name])
       self._need_input(body_name, node_name, call, position)
 
   def _mark_result(self, function: str, position: int) -> None:
     if (function, position) in self.results:
       return
     self.results.add((function, position))
-    self._mark_edge(function, self._bodies[function].results[position])
+    self._mark_edge(function, self.bodies[function].results[position])
     for body_name, node_name in tuple(self._calls.get(function, ())):
-      call = call_of(self._bodies[body_name].nodes[node_name])
+      call = call_of(self.bodies[body_name].nodes[node_name])
       if function in call.callees:
         self._need_output(body_name, node_name, call, position)
 
@@ -183,17 +209,17 @@ class Liveness:
     if name in self.functions:
       return
     self.functions.add(name)
-    body = self._bodies[name]
+    body = self.bodies[name]
     for node_name, node in body.nodes.items():
-      if self._effects.of(node) is Effect.CHANGES:
+      if self.effects.of(node) is Effect.CHANGES:
         self._mark_node(name, node_name)
 
   def _mark_whole_function(self, name: str) -> None:
-    if name in self.whole_functions or name not in self._bodies:
+    if name in self.whole_functions or name not in self.bodies:
       return
     self.whole_functions.add(name)
     self._mark_function(name)
-    body = self._bodies[name]
+    body = self.bodies[name]
     for position in body.arguments.values():
       self._mark_argument(name, position)
     for position in range(len(body.results)):
@@ -203,12 +229,12 @@ class Liveness:
     """Marks checks that no live op waits for; whether there were any."""
     found = False
     for name in tuple(self.functions):
-      body = self._bodies[name]
+      body = self.bodies[name]
       for node_name in body.nodes:
         if ((name, node_name) not in self.nodes
-            and is_check(body, node_name, self._effects)
+            and is_check(body, node_name, self.effects)
             and looks_at_live_tensors_alone(
-                body, node_name, self._effects, self.nodes, self.arguments)):
+                body, node_name, self.effects, self.nodes, self.arguments)):
           self._mark_for_its_effect(name, node_name)
           found = True
     return found

@@ -5,8 +5,9 @@ writing one. Pruning must tell them apart: a read that nobody uses can go, a
 write cannot, and a check goes exactly when what it checks goes.
 """
 
+from __future__ import annotations
+
 import enum
-import functools
 
 from exporter.graph.bodies import Body, call_of, functions_named_in
 
@@ -84,6 +85,7 @@ class OpEffects:
   def __init__(self, bodies: dict[str, Body], stateful_ops: frozenset[str]):
     self._bodies = bodies
     self._stateful_ops = stateful_ops
+    self._of_functions: dict[str, Effect] = {}
 
   def of(self, node) -> Effect:
     call = call_of(node)
@@ -117,10 +119,11 @@ class OpEffects:
     """Whether TensorFlow says so: running it twice need not give the same."""
     return node.op in self._stateful_ops
 
-  @functools.cache
   def of_function(self, name: str) -> Effect:
     """The greatest effect among the ops of a function."""
-    body = self._bodies.get(name)
-    if body is None:  # Not in the library: nothing is known of it.
-      return Effect.CHANGES
-    return max(map(self.of, body.nodes.values()), default=Effect.NONE)
+    if name not in self._of_functions:
+      body = self._bodies.get(name)
+      self._of_functions[name] = (
+          Effect.CHANGES if body is None  # Not in the library: nothing is known.
+          else max(map(self.of, body.nodes.values()), default=Effect.NONE))
+    return self._of_functions[name]

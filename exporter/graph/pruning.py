@@ -2,42 +2,17 @@
 
 `prune` is the whole recipe: find what the roots need, then rewrite each body to
 its live nodes, each function to its live arguments and results, and each call to
-match. Names stay as they are; a node that waited for a node that has gone waits
-for the live checks and changes that stood behind it.
+match.
 """
 
-import dataclasses
+from __future__ import annotations
+
 from collections.abc import Iterable
 
-from exporter.graph.bodies import (
-    MAIN_GRAPH, Body, bodies_of, call_of, parse_edge)
-from exporter.graph.liveness import Liveness
+from exporter.graph.bodies import MAIN_GRAPH, Body, bodies_of, call_of
+from exporter.graph.liveness import Liveness, Roots
 from exporter.graph.op_effects import OpEffects
 from exporter.graph.rewriting import BodyRewriter, Kept
-
-
-@dataclasses.dataclass(frozen=True)
-class Roots:
-  """What must still be there after pruning.
-
-  Attributes:
-    tensors: names in the main graph, of tensors (`node:0`) or of nodes.
-    results: (function, position) of results that somebody outside calls for.
-    arguments: (function, position) of arguments that somebody outside passes,
-      used or not.
-  """
-  tensors: tuple[str, ...] = ()
-  results: tuple[tuple[str, int], ...] = ()
-  arguments: tuple[tuple[str, int], ...] = ()
-
-
-def live_parts(graph_def, roots: Roots, stateful_ops: Iterable[str]) -> Liveness:
-  """Marks what `roots` need; changes nothing."""
-  bodies = bodies_of(graph_def)
-  liveness = Liveness(bodies, OpEffects(bodies, frozenset(stateful_ops)))
-  liveness.mark([parse_edge(name) for name in roots.tensors], roots.results,
-                roots.arguments)
-  return liveness
 
 
 def prune(graph_def, roots: Roots, stateful_ops: Iterable[str]) -> Kept:
@@ -45,7 +20,7 @@ def prune(graph_def, roots: Roots, stateful_ops: Iterable[str]) -> Kept:
 
   Args:
     graph_def: GraphDef with its function library.
-    roots: see `Roots`.
+    roots: what must still be there.
     stateful_ops: names of the op types that TensorFlow calls stateful, as
       `op_effects.stateful_ops` finds them.
 
@@ -53,18 +28,27 @@ def prune(graph_def, roots: Roots, stateful_ops: Iterable[str]) -> Kept:
     The former positions of what is left.
   """
   bodies = bodies_of(graph_def)
-  effects = OpEffects(bodies, frozenset(stateful_ops))
-  liveness = Liveness(bodies, effects)
-  liveness.mark([parse_edge(name) for name in roots.tensors], roots.results,
-                roots.arguments)
-  kept = _kept_positions(bodies, liveness)
+  liveness = Liveness(bodies, OpEffects(bodies, frozenset(stateful_ops)))
+  liveness.mark(roots)
+  return keep_live(graph_def, liveness)
+
+
+def keep_live(graph_def, liveness: Liveness) -> Kept:
+  """Reduces `graph_def`, in place, to what is live of it.
+
+  Args:
+    graph_def: the GraphDef whose bodies `liveness` has.
+    liveness: with all its marks.
+
+  Returns:
+    The former positions of what is left.
+  """
+  kept = _kept_positions(liveness.bodies, liveness)
   for function in graph_def.library.function:
     name = function.signature.name
     if name in liveness.functions:
-      BodyRewriter(bodies[name], liveness, effects, kept).rewrite_function(
-          function)
-  BodyRewriter(bodies[MAIN_GRAPH], liveness, effects, kept).rewrite_graph(
-      graph_def)
+      BodyRewriter(liveness.bodies[name], liveness, kept).rewrite_function(function)
+  BodyRewriter(liveness.bodies[MAIN_GRAPH], liveness, kept).rewrite_graph(graph_def)
   _keep_functions(graph_def.library, liveness.functions)
   return kept
 

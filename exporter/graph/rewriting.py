@@ -11,7 +11,7 @@ import dataclasses
 from exporter.graph.bodies import MAIN_GRAPH, Body, Call, Edge, call_of, parse_edge
 from exporter.graph.checks import is_bookkeeping
 from exporter.graph.liveness import Liveness
-from exporter.graph.op_effects import Effect, OpEffects
+from exporter.graph.op_effects import Effect
 
 # Attributes that hold one entry for each input or for each output of a call.
 _PER_INPUT = ('Tin',)
@@ -43,14 +43,14 @@ class Kept:
 class BodyRewriter:
   """Reduces one body, in place, to its live nodes."""
 
-  def __init__(self, body: Body, liveness: Liveness, effects: OpEffects,
-               kept: Kept):
+  def __init__(self, body: Body, liveness: Liveness, kept: Kept):
     self._body = body
     self._liveness = liveness
-    self._effects = effects
+    self._effects = liveness.effects
     self._kept = kept
     self._anything_changes = any(
-        effects.of_function(name) is Effect.CHANGES for name in liveness.functions)
+        self._effects.of_function(name) is Effect.CHANGES
+        for name in liveness.functions)
     self._live_behind: dict[str, frozenset[str]] = {}
 
   def rewrite_graph(self, graph_def) -> None:

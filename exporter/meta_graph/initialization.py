@@ -1,5 +1,7 @@
 """What a session runs once after loading: filling tables, mostly."""
 
+from __future__ import annotations
+
 from collections.abc import Collection
 
 from exporter.graph.bodies import Body, call_of, parse_edge
@@ -26,25 +28,40 @@ def main_ops(meta_graph) -> list[str]:
   return [parse_edge(name).source for name in names]
 
 
-def trim(meta_graph, main: Body, live: Collection[str]) -> None:
-  """Takes what fills dead tables and variables out of the groups that fill all.
+def kept_inputs(meta_graph, main: Body,
+                live: Collection[str]) -> dict[str, list[str]]:
+  """Finds the groups that fill all, and which inputs of each fill what lives.
 
   Args:
-    meta_graph: changed in place.
+    meta_graph: names the ops that are run.
     main: its main graph.
     live: names of the nodes that something else needs.
   """
-  nodes = {node.name: node for node in meta_graph.graph_def.node}
-  stack, seen = main_ops(meta_graph), set()
+  kept: dict[str, list[str]] = {}
+  stack = main_ops(meta_graph)
   while stack:
     name = stack.pop()
-    if name in seen or nodes[name].op != 'NoOp':
+    if name in kept or main.nodes[name].op != 'NoOp':
       continue
-    seen.add(name)
-    kept = [text for text in nodes[name].input
-            if not _fills_dead(main, parse_edge(text).source, live)]
-    nodes[name].input[:] = kept
-    stack.extend(parse_edge(text).source for text in kept)
+    kept[name] = [text for text in main.nodes[name].input
+                  if not _fills_dead(main, parse_edge(text).source, live)]
+    stack.extend(parse_edge(text).source for text in kept[name])
+  return kept
+
+
+def kept_ops(meta_graph, main: Body, live: Collection[str]) -> list[str]:
+  """Names of the ops that are run and fill what lives, without the groups."""
+  groups = kept_inputs(meta_graph, main, live)
+  names = [*main_ops(meta_graph), *(parse_edge(text).source
+                                    for kept in groups.values() for text in kept)]
+  return [name for name in names if name not in groups]
+
+
+def keep_inputs(graph_def, kept: dict[str, list[str]]) -> None:
+  """Takes from the groups, in place, the inputs that `kept_inputs` has not."""
+  for node in graph_def.node:
+    if node.name in kept:
+      node.input[:] = kept[node.name]
 
 
 def _fills_dead(main: Body, name: str, live: Collection[str]) -> bool:

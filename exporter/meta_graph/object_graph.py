@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from collections.abc import Mapping, Sequence
+
 from exporter.graph.bodies import Body, call_of
 
 CALL = '__call__'
@@ -83,6 +85,11 @@ def concrete_function(object_graph, name: str) -> ObjectFunction:
                         saved.output_signature)
 
 
+def passed_count(function: ObjectFunction, bodies: Mapping[str, Body]) -> int:
+  """How many arguments a caller passes, the first ones; the others are captures."""
+  return len(bodies[function.name].arguments) - len(function.bound_inputs)
+
+
 def concrete_names(node) -> list[str]:
   """Names of the concrete functions that an object stands for; mostly none."""
   kind = node.WhichOneof('kind')
@@ -132,7 +139,7 @@ def input_names(structured_value) -> list[str]:
           for name in input_names(item)]
 
 
-def with_outputs(function: ObjectFunction, keys: list[str]) -> ObjectFunction:
+def with_outputs(function: ObjectFunction, keys: Sequence[str]) -> ObjectFunction:
   """The same function, returning the dict of `keys` alone."""
   signature = type(function.output_signature)()
   for key in keys:

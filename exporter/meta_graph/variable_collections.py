@@ -3,6 +3,8 @@
 The v1 loader makes Python variables of them, for initializing and saving.
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterator
 
 from tensorflow.core.framework import variable_pb2
@@ -34,8 +36,14 @@ def keep(meta_graph, nodes: Collection[str]) -> None:
           collection, [])
 
 
-def tensor_names(meta_graph) -> list[str]:
-  """Tensors and nodes by which the lists tell how to read and initialize."""
+def tensor_names(meta_graph, nodes: Collection[str] | None = None) -> list[str]:
+  """Tensors and nodes by which the lists tell how to read and initialize.
+
+  Args:
+    meta_graph: has the lists.
+    nodes: only of the variables whose node is one of them; None for all.
+  """
   return [name for _, definition in definitions(meta_graph)
+          if nodes is None or parse_edge(definition.variable_name).source in nodes
           for name in (definition.initializer_name, definition.snapshot_name,
                        definition.initial_value_name) if name]

@@ -1,6 +1,7 @@
 """Which functions compute the same."""
 
-from exporter.graph.function_equality import Application, FunctionDigests, unwrap
+from exporter.graph.function_equality import (
+    Application, Captured, FunctionDigests, Passed, unwrap)
 from exporter.graph.bodies import bodies_of
 from exporter.graph.op_effects import OpEffects
 from small_graphs import function, graph_def
@@ -9,7 +10,7 @@ _STATEFUL = frozenset({'AssignVariableOp', 'ReadVariableOp', 'Assert',
                        'RandomUniform'})
 
 
-def _same(one, other, results=(0,), labels=('input x', 'object 7'), rest=()):
+def _same(one, other, results=(0,), labels=(Passed('x'), Captured(7)), rest=()):
   bodies = bodies_of(graph_def((), one, other, *rest))
   digests = FunctionDigests(bodies, OpEffects(bodies, _STATEFUL))
   return (digests.of(Application(one[0], labels, results))
@@ -80,5 +81,5 @@ def test_unwrap_finds_the_function_that_does_the_work():
                ['c = PartitionedCall[f=inner](v, a)', 'i = Identity(c:output:1, ^n)',
                 'n = NoOp(^c)']),
       function('inner', 'w b', {'r': 'b', 's': 'e:y:0'}, ['e = Exp(b)'])))
-  assert unwrap(Application('outer', ('input a', 'object 3'), (0, 1)), bodies) == (
-      Application('inner', ('object 3', 'input a'), (1, 0)))
+  assert unwrap(Application('outer', (Passed('a'), Captured(3)), (0, 1)), bodies) == (
+      Application('inner', (Captured(3), Passed('a')), (1, 0)))

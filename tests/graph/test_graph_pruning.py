@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dead_parts import dead_parts
-from exporter.graph.pruning import Roots, prune
+from exporter.graph.liveness import Roots
+from exporter.graph.pruning import prune
 from small_graphs import as_text, function, function_of, graph_def, lines_of
 from tensorflow.core.protobuf import meta_graph_pb2
 

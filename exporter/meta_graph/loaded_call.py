@@ -1,0 +1,135 @@
+"""Chooses what calling the loaded object of a TF2 SavedModel will run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from exporter.graph.bodies import MAIN_GRAPH, Body
+from exporter.graph.function_equality import (
+    Application,
+    Captured,
+    Constant,
+    FunctionDigests,
+    Label,
+    Passed,
+    unwrap,
+)
+from exporter.graph.op_effects import OpEffects
+from exporter.meta_graph import object_graph
+from exporter.meta_graph.object_graph import ObjectFunction, passed_count
+
+
+@dataclasses.dataclass(frozen=True)
+class Offered:
+  """A function with what a caller gets of it.
+
+  Attributes:
+    function: described with those outputs alone.
+    results: which of the function's results these are, in their order.
+  """
+  function: ObjectFunction
+  results: tuple[int, ...]
+
+
+def returning(function: ObjectFunction, keys: Sequence[str]) -> Offered:
+  """A function that returns a dict, with only the outputs of some sorted keys."""
+  positions = function.result_positions or {}
+  return Offered(object_graph.with_outputs(function, keys),
+                 tuple(i for key in keys for i in positions[key]))
+
+
+def choose(objects, signatures: Mapping[str, ObjectFunction], primary: str,
+           keys: Sequence[str], bodies: dict[str, Body],
+           effects: OpEffects) -> list[Offered]:
+  """The functions for `loaded(...)`, with just some keys of the primary signature.
+
+  The signature's own body serves where it computes the same, so that the file
+  holds it once; otherwise the function stays, reduced to those keys. One that
+  does not return them, or has captures of its own, cannot stay.
+
+  Args:
+    objects: the SavedObjectGraph.
+    signatures: the function behind each signature that stays; empty where a
+      SavedModel has no objects, as in TF1.
+    primary: the signature whose outputs a call shall return.
+    keys: which of them.
+    bodies: of the graph.
+    effects: of its ops.
+  """
+  if not signatures:
+    return []
+  return _Chooser(objects, signatures, primary, sorted(keys), bodies,
+                  effects).choose()
+
+
+class _Chooser:
+
+  def __init__(self, objects, signatures: Mapping[str, ObjectFunction],
+               primary: str, keys: list[str], bodies: dict[str, Body],
+               effects: OpEffects):
+    self._objects = objects
+    self._signatures = signatures
+    self._primary = signatures[primary]
+    self._keys = keys
+    self._bodies = bodies
+    self._digests = FunctionDigests(bodies, effects)
+
+  def choose(self) -> list[Offered]:
+    known = {i for function in self._signatures.values()
+             for i in function.bound_inputs}
+    chosen = []
+    for name in object_graph.call_functions(self._objects):
+      function = object_graph.concrete_function(self._objects, name)
+      # Each trace captures constants of its own, which the graph holds.
+      own = {i for i in set(function.bound_inputs) - known
+             if object_graph.constant_node(self._objects, i) is None}
+      if set(self._keys) <= set(function.result_positions or ()) and not own:
+        chosen.append(self._signature_body_for(function)
+                      or returning(function, self._keys))
+    return chosen
+
+  def _signature_body_for(self, function: ObjectFunction) -> Offered | None:
+    """The function inside the primary signature, if it computes the same."""
+    inside, wanted = map(self._unwrap, (self._primary, function))
+    count = passed_count(function, self._bodies)
+    captures = [label.object_id for label in inside.labels[count:]
+                if isinstance(label, Captured)]
+    takes_the_same = (
+        inside.labels[:count] == self._labels(function)[:count]
+        and len(captures) == len(inside.labels[count:]))
+    if not takes_the_same or (
+        inside != wanted and self._digest(inside) != self._digest(wanted)):
+      return None
+    return Offered(
+        dataclasses.replace(
+            object_graph.with_outputs(function, self._keys), name=inside.function,
+            bound_inputs=captures),
+        inside.results)
+
+  def _unwrap(self, function: ObjectFunction) -> Application:
+    results = returning(function, self._keys).results
+    return unwrap(Application(function.name, self._labels(function), results),
+                  self._bodies)
+
+  def _labels(self, function: ObjectFunction) -> tuple[Label, ...]:
+    """What each argument stands for, the same whichever function takes it."""
+    count = passed_count(function, self._bodies)
+    names = object_graph.input_names(function.input_signature)
+    # A ragged or sparse tensor is several arguments.
+    passed = ([Passed(name) for name in names] if len(names) == count else
+              [Passed(i, function.name) for i in range(count)])
+    return (*passed, *map(Captured, function.bound_inputs))
+
+  def _digest(self, application: Application) -> str:
+    """Digest of a function in which constants of the same value are the same."""
+    return self._digests.of(dataclasses.replace(
+        application, labels=tuple(map(self._meaning, application.labels))))
+
+  def _meaning(self, label: Label) -> Label:
+    node = (object_graph.constant_node(self._objects, label.object_id)
+            if isinstance(label, Captured) else None)
+    if node is None:
+      return label
+    value = self._bodies[MAIN_GRAPH].nodes[node].attr['value']
+    return Constant(value.SerializeToString(deterministic=True))

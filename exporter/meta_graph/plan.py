@@ -1,0 +1,195 @@
+"""Finds what stays of a MetaGraphDef when it is pruned to chosen outputs.
+
+Reads alone. What lives grows until nothing new is found: the outputs need tables
+and variables, these need what makes and fills them, and that may need more.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+
+from exporter.errors import UserError
+from exporter.graph.bodies import MAIN_GRAPH, bodies_of
+from exporter.graph.liveness import Liveness, Roots
+from exporter.graph.op_effects import OpEffects, stateful_ops
+from exporter.meta_graph import (
+    initialization,
+    loaded_call,
+    object_graph,
+    saver,
+    variable_collections,
+)
+from exporter.meta_graph.loaded_call import Offered
+from exporter.meta_graph.object_graph import ObjectFunction, passed_count
+from exporter.meta_graph.saver import SavedVariable
+from exporter.meta_graph.signature_tensors import tensor_names
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """What stays of a MetaGraphDef.
+
+  Attributes:
+    outputs: the output keys that stay, by signature, the primary one first.
+    signatures: the function behind each of these signatures; empty where there
+      are no objects, as in TF1.
+    call: what calling the loaded object will run; empty if it cannot be called.
+    liveness: the nodes, arguments and results that stay.
+    initialization: which inputs stay of the groups that fill tables and variables.
+    variables: those that stay in the checkpoint.
+    variable_ids: the object of each; empty where there are no objects.
+  """
+  outputs: dict[str, list[str]]
+  signatures: dict[str, ObjectFunction]
+  call: list[Offered]
+  liveness: Liveness
+  initialization: dict[str, list[str]]
+  variables: list[SavedVariable]
+  variable_ids: list[int]
+
+  @classmethod
+  def of(cls, meta_graph, outputs: Mapping[str, Sequence[str]]) -> Plan:
+    """Plans, from a MetaGraphDef that hangs together, to keep some outputs.
+
+    Raises:
+      UserError: the SavedModel holds something that cannot be pruned.
+    """
+    return _Planner(meta_graph, outputs).plan()
+
+
+class _Planner:
+
+  def __init__(self, meta_graph, outputs: Mapping[str, Sequence[str]]):
+    self._meta_graph = meta_graph
+    self._objects = meta_graph.object_graph_def
+    self._outputs = {name: list(keys) for name, keys in outputs.items()}
+    self._bodies = bodies_of(meta_graph.graph_def)
+    self._live = Liveness(
+        self._bodies, OpEffects(self._bodies, stateful_ops(meta_graph)))
+    self._signatures = _signature_functions(self._objects, self._outputs)
+    self._call = loaded_call.choose(
+        self._objects, self._signatures, *next(iter(self._outputs.items())),
+        self._bodies, self._live.effects)
+
+  def plan(self) -> Plan:
+    self._live.mark(self._signature_roots())
+    self._live.mark(self._call_roots())
+    while self._grow():
+      pass
+    kept_inputs = self._trim_initialization()
+    variables = self._live_variables()
+    return Plan(self._outputs, self._signatures, self._call, self._live,
+                kept_inputs, variables, self._object_ids(variables))
+
+  def _grow(self) -> bool:
+    """Marks what the live objects, tables and variables need for themselves."""
+    grown = [self._live.mark(self._captured_object_roots()),
+             self._live.mark(self._initialization_roots()),
+             self._live.mark(self._variable_roots())]
+    return any(grown)
+
+  def _signature_roots(self) -> Roots:
+    tensors = []
+    for name, keys in self._outputs.items():
+      signature = self._meta_graph.signature_def[name]
+      for tensor in (*signature.inputs.values(),
+                     *(signature.outputs[key] for key in keys)):
+        tensors += tensor_names(tensor)
+    # A caller passes every input, also one that no kept output depends on.
+    arguments = [argument for function in self._signatures.values()
+                 for argument in self._passed_arguments(function)]
+    return Roots(tensors=tuple(tensors), arguments=tuple(arguments))
+
+  def _call_roots(self) -> Roots:
+    return Roots(
+        results=tuple((c.function.name, i) for c in self._call for i in c.results),
+        arguments=tuple(argument for c in self._call
+                        for argument in self._passed_arguments(c.function)))
+
+  def _passed_arguments(self, function: ObjectFunction) -> list[tuple[str, int]]:
+    return [(function.name, i)
+            for i in range(passed_count(function, self._bodies))]
+
+  # Captured objects: variables, constants, tables.
+
+  def _captured_object_roots(self) -> Roots:
+    """Live constants, and functions by which live tables make and fill themselves."""
+    captured = object_graph.captured_objects(self._objects, [
+        i for function in (*self._signatures.values(),
+                           *(c.function for c in self._call))
+        for i in self._live_captures(function)])
+    functions = object_graph.functions_of(self._objects, captured)
+    return Roots(
+        tensors=tuple(self._tensors_of(captured)),
+        results=tuple((name, i) for name in functions
+                      for i in range(len(self._bodies[name].results))),
+        arguments=tuple((name, i) for name in functions
+                        for i in self._bodies[name].arguments.values()))
+
+  def _live_captures(self, function: ObjectFunction) -> list[int]:
+    count = passed_count(function, self._bodies)
+    return [object_id for i, object_id in enumerate(function.bound_inputs)
+            if (function.name, count + i) in self._live.arguments]
+
+  def _tensors_of(self, objects: list[int]) -> Iterator[str]:
+    """Tensors of the main graph that hold captured constants and file paths."""
+    for i in objects:
+      node = object_graph.constant_node(self._objects, i)
+      if node is not None:
+        yield node
+      if self._objects.nodes[i].WhichOneof('kind') == 'asset':
+        index = self._objects.nodes[i].asset.asset_file_def_index
+        yield self._meta_graph.asset_file_def[index].tensor_info.name
+
+  # Initialization, which the loader runs once.
+
+  def _initialization_roots(self) -> Roots:
+    return Roots(tensors=tuple(initialization.kept_ops(
+        self._meta_graph, self._bodies[MAIN_GRAPH], self._live.main_nodes())))
+
+  def _trim_initialization(self) -> dict[str, list[str]]:
+    """Marks the groups of what is run, without what fills the dead."""
+    main = self._bodies[MAIN_GRAPH]
+    kept = initialization.kept_inputs(
+        self._meta_graph, main, self._live.main_nodes())
+    for name, inputs in kept.items():
+      main.narrow(name, inputs)
+    self._live.mark(Roots(
+        tensors=tuple(initialization.main_ops(self._meta_graph))))
+    return kept
+
+  # Variables.
+
+  def _variable_roots(self) -> Roots:
+    """What saves variables, and what TF1 says of them."""
+    filename = (self._meta_graph.saver_def.filename_tensor_name
+                if self._live_variables() else '')
+    return Roots(tensors=(
+        *([filename] if filename else []), *variable_collections.tensor_names(
+            self._meta_graph, self._live.main_nodes())))
+
+  def _live_variables(self) -> list[SavedVariable]:
+    return [v for v in saver.read_saver(self._meta_graph, self._bodies)
+            if (MAIN_GRAPH, v.node) in self._live.nodes]
+
+  def _object_ids(self, variables: list[SavedVariable]) -> list[int]:
+    """The object of each variable, known by what the main graph's calls capture."""
+    if not self._signatures:
+      return []
+    ids = object_graph.captured_ids(self._objects, self._bodies[MAIN_GRAPH])
+    for v in variables:
+      if v.node not in ids:
+        raise UserError(f'The SavedModel is damaged: no object stands for the'
+                        f' variable {v.node!r}, which the outputs need.')
+    return [ids[v.node] for v in variables]
+
+
+def _signature_functions(
+    objects, outputs: Mapping[str, Sequence[str]]) -> dict[str, ObjectFunction]:
+  """The function behind each signature; none where an object lacks for one."""
+  names = object_graph.signature_functions(objects)
+  if not set(outputs) <= set(names):
+    return {}
+  return {signature: object_graph.concrete_function(objects, names[signature])
+          for signature in outputs}
