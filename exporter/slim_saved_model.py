@@ -107,8 +107,21 @@ def print_report(report: SlimReport, dry_run: bool = False) -> None:
     if names:
       console.print(f'{what} that {"would go" if dry_run else "are gone"}:'
                     f' {", ".join(names)}', highlight=False)
+  if report.moved_tensors:
+    _print_moved_tensors(console, report.moved_tensors, dry_run)
   if not report.is_callable:
     console.print('The loaded object has its signatures; it cannot be called.')
+
+
+def _print_moved_tensors(console, moved, dry_run) -> None:
+  console.print(f'Tensors that {"would have" if dry_run else "have"} another name, for'
+                ' clients that fetch them by name and not by key:', highlight=False)
+  signatures = {tensor.signature for tensor in moved}
+  for tensor in moved:
+    of = f' of {tensor.signature}' if len(signatures) > 1 else ''
+    # A name that is cut short or broken cannot be copied.
+    console.print(f'  {tensor.key}{of}: {tensor.before} -> {tensor.after}',
+                  highlight=False, markup=False, soft_wrap=True)
 
 
 def run():

@@ -47,6 +47,23 @@ class Contents:
 
 
 @dataclasses.dataclass(frozen=True)
+class MovedTensor:
+  """An output that stays, and the name of its tensor before and after.
+
+  Attributes:
+    signature: the signature that it belongs to.
+    key: its key there, which is as it was.
+    before: such as `StatefulPartitionedCall:4`; several names, separated by blanks,
+      for an output of several tensors.
+    after: the same, as it is now.
+  """
+  signature: str
+  key: str
+  before: str
+  after: str
+
+
+@dataclasses.dataclass(frozen=True)
 class SlimReport:
   """What slimming removed, or would remove.
 
@@ -57,12 +74,15 @@ class SlimReport:
     dropped_objects: attributes of the loaded object that went.
     is_callable: whether the loaded object can be called, with the outputs of the
       slimmed signature; else it has its signatures alone.
+    moved_tensors: outputs whose tensors have other names now, for those who fetch
+      tensors by name.
   """
   before: Contents
   after: Contents
   dropped_signatures: tuple[str, ...]
   dropped_objects: tuple[str, ...]
   is_callable: bool
+  moved_tensors: tuple[MovedTensor, ...] = ()
 
 
 def slim_saved_model(saved_model_dir: str,
@@ -127,7 +147,8 @@ def slim_saved_model(saved_model_dir: str,
       after=_contents(lean, signature, saved_model_dir, pruned.entries),
       dropped_signatures=tuple(pruned.dropped_signatures),
       dropped_objects=tuple(pruned.dropped_objects),
-      is_callable=pruned.is_callable)
+      is_callable=pruned.is_callable,
+      moved_tensors=_moved_tensors(meta_graph, lean.meta_graphs[0]))
   if not dry_run:
     owned = export_folder.of_saved_model(asset_files.file_names(meta_graph))
     with atomic_directory.new_directory(target, owned) as directory:
@@ -190,6 +211,21 @@ def _outputs(meta_graph, selection, signature, keep_other_signatures,
     outputs |= {name: keys for name, keys in signatures.items()
                 if name != signature}
   return outputs
+
+
+def _moved_tensors(before, after) -> tuple[MovedTensor, ...]:
+  """The outputs whose tensors two MetaGraphDefs name differently."""
+  from exporter.meta_graph import signature_tensors
+  moved = []
+  for name, definition in sorted(after.signature_def.items()):
+    if name.startswith('__'):  # What loaders run, and no client calls.
+      continue
+    for key, info in sorted(definition.outputs.items()):
+      old, new = (' '.join(signature_tensors.tensor_names(i)) for i in (
+          before.signature_def[name].outputs[key], info))
+      if old != new:
+        moved.append(MovedTensor(name, key, old, new))
+  return tuple(moved)
 
 
 def _contents(saved_model, signature: str, saved_model_dir: str,

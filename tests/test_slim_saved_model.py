@@ -4,6 +4,7 @@ import hashlib
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -85,6 +86,11 @@ def test_keeps_the_selected_outputs_and_what_they_need(source, tmp_path):
   assert report.after == contents_of(str(tmp_path / 'slim'))
   assert report.dropped_signatures == ('other',)
   assert report.is_callable
+  # Positions count the keys in alphabetical order.
+  (moved,) = report.moved_tensors
+  assert (moved.signature, moved.key) == ('serving_default', 'small')
+  node, _, position = moved.before.partition(':')
+  assert (position, moved.after) == ('1', f'{node}:0')
 
 
 def test_slimming_twice_changes_nothing_more(source, tmp_path):
@@ -210,6 +216,7 @@ def test_command_line_prints_what_has_gone(source, tmp_path):
       capture_output=True, text=True, check=True)
   assert 'Outputs that are gone: large' in done.stdout
   assert 'Signatures that are gone: other' in done.stdout
+  assert re.search(r'  small: (\S+):1 -> \1:0$', done.stdout, re.M)
   assert list(_run(tmp_path / 'slim')) == ['small']
 
 
