@@ -14,6 +14,7 @@ import types
 import pytest
 
 from exporter.detection import environment
+from exporter.detection import import_hooks
 from exporter.detection.environment import EnvironmentProblem
 from exporter.errors import UserError
 from families import SSD
@@ -39,6 +40,7 @@ def test_prepare_imports_neither_tensorflow_nor_the_api():
   done = python('-c', '''
 import sys
 from exporter.detection import environment
+from exporter.detection import import_hooks
 environment.prepare()
 environment.prepare()
 print([m for m in ("tensorflow", "keras", "tf_keras", "object_detection")
@@ -114,7 +116,7 @@ DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x07x.proto\x12\x0
 def test_descriptor_is_taken_from_old_modules_alone(tmp_path, source, found):
   path = tmp_path / 'x_pb2.py'
   path.write_text(source)
-  assert environment._old_file_descriptor(str(path)) == found
+  assert import_hooks._old_file_descriptor(str(path)) == found
 
 
 @pytest.fixture(scope='module')
