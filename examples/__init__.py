@@ -1,0 +1,3 @@
+"""Programs to copy from; each says how it is started."""
+
+import exporter as _  # Says so where the Python is too old.

@@ -18,6 +18,7 @@ from absl import app
 from absl import flags
 
 from exporter.detection import environment
+from exporter.errors import UserError
 
 _PIPELINE_CONFIG_PATH = flags.DEFINE_string(
     'pipeline_config_path', None, 'Pipeline whose model gets the weights.')
@@ -145,8 +146,11 @@ def _fit_bias(layer, inputs, outputs):
 def main(argv):
   if len(argv) > 1:
     raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
-  print(write_random_checkpoint(
-      _PIPELINE_CONFIG_PATH.value, _OUTPUT_DIRECTORY.value, _SEED.value))
+  try:
+    print(write_random_checkpoint(
+        _PIPELINE_CONFIG_PATH.value, _OUTPUT_DIRECTORY.value, _SEED.value))
+  except UserError as e:
+    sys.exit(f'random_checkpoint: {e}')
 
 
 if __name__ == '__main__':

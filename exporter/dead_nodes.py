@@ -16,6 +16,7 @@ from rich import console as rich_console
 from rich import table as rich_table
 
 from exporter import command_line
+from exporter.detection import environment
 from exporter.errors import UserError
 
 _SAVED_MODEL_DIR = flags.DEFINE_string(
@@ -88,6 +89,7 @@ def main(argv):
   try:
     if len(argv) > 1:
       raise UserError(f'The argument {argv[1]!r} is not a flag.')
+    environment.check_tensorflow()
     from exporter.saved_model import files  # Imports TensorFlow.
     counts = dead_nodes(files.serving_graph(
         files.read_saved_model(_SAVED_MODEL_DIR.value)))

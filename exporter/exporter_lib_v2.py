@@ -51,10 +51,12 @@ from exporter.publishing.serving_version import add_version, check_version_is_ne
 from exporter.saved_model import check
 from exporter.saved_model import function_saving
 from exporter.serving import warmup_requests
-from object_detection.builders import model_builder
-from object_detection.core import standard_fields as fields
-from object_detection.data_decoders import tf_example_decoder
-from object_detection.utils import config_util
+
+with environment.api_imports():
+  from object_detection.builders import model_builder
+  from object_detection.core import standard_fields as fields
+  from object_detection.data_decoders import tf_example_decoder
+  from object_detection.utils import config_util
 
 # Replace the builder here to export a model that no pipeline config describes.
 INPUT_BUILDER_UTIL_MAP = {'model_build': model_builder.build}

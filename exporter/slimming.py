@@ -17,6 +17,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 
+from exporter.detection import environment
 from exporter.publishing import atomic_directory
 from exporter.publishing import export_folder
 from exporter.publishing import serving_version as serving_layout
@@ -133,6 +134,7 @@ def slim_saved_model(saved_model_dir: str,
     if serving_version is not None:
       serving_layout.check_version_is_new(target, serving_version)
 
+  environment.check_tensorflow()
   # Import TensorFlow.
   from exporter.saved_model import check, files, writing
   from exporter.meta_graph import asset_files
@@ -169,6 +171,7 @@ def contents_of(saved_model_dir: str,
   Raises:
     UserError: it cannot be read.
   """
+  environment.check_tensorflow()
   from exporter.saved_model import files
   return _contents(files.read_saved_model(saved_model_dir), signature,
                    saved_model_dir)

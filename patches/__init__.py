@@ -8,3 +8,5 @@ One module each: the edits (`exporter_lib_edit`, `exporter_main_edit`,
 gets (`vendored_file`), what a run would change (`plan`) and how (`file_changes`),
 and the record that makes it reversible (`ledger`).
 """
+
+import exporter as _  # Says so where the Python is too old.

@@ -1,7 +1,12 @@
-"""Everything can be read by the oldest Python that setup.py promises."""
+"""Everything can be read by the oldest Python that setup.py promises.
+
+An older one is refused in a sentence.
+"""
 
 import ast
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -28,6 +33,36 @@ def test_module_is_of_the_floor(path):
 ])
 def test_notices_what_is_too_new(source):
   assert _too_new(source)
+
+
+_ENTRANCES = [
+    *(f'exporter.{name}' for name in (
+        'exporter_main_v2', 'exporter_lib_v2', 'slim_saved_model', 'payload',
+        'dead_nodes', 'triton_config')),
+    'lean_detection_exporter', 'patches', 'examples.demo', 'benchmarks.bench']
+_BY_PATH = [f'exporter/{name}.py' for name in (
+    'exporter_main_v2', 'exporter_lib_v2', 'slim_saved_model')]
+
+_START = '''
+import runpy, sys
+sys.version_info = (3, 8, 18, 'final', 0)
+start = runpy.run_path if sys.argv[1].endswith('.py') else runpy.run_module
+start(sys.argv[1], run_name='__main__')
+'''
+
+
+@pytest.mark.parametrize('entrance', [*_ENTRANCES, *_BY_PATH])
+def test_an_older_python_is_refused_in_a_sentence(entrance):
+  # Without site-packages: nothing is asked of them before.
+  done = subprocess.run([sys.executable, '-S', '-c', _START, entrance], cwd=_ROOT,
+                        capture_output=True, text=True, check=False)
+  assert done.stderr == 'Python 3.8 is too old; the exporter needs 3.9 or later.\n'
+  assert done.returncode == 1
+
+
+@pytest.mark.parametrize('path', ['exporter/__init__.py', *_BY_PATH])
+def test_an_older_python_can_read_what_refuses_it(path):
+  ast.parse((_ROOT / path).read_text(encoding='utf-8'), feature_version=(3, 7))
 
 
 def _too_new(source: str) -> str:

@@ -14,24 +14,36 @@ Four things stand between an installed Object Detection API and a current stack:
   imports tensorflow_io, which Python 3.13 has no wheel of and an export does not
   use. Where those are missing, aliases and an empty module stand in.
 
-A checkout of `models/research` with freshly compiled protos is left alone.
+A checkout of `models/research` with freshly compiled protos is left alone. What
+cannot work is told in one sentence with the cure, before anything is imported.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-import importlib.metadata
-import importlib.util
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from exporter.detection import import_hooks
+from exporter.detection import installed
 from exporter.errors import UserError
 
 _OLDEST_TENSORFLOW = (2, 8)
+# From which version on a package does not work with TensorFlow below which.
+_TOO_NEW = (
+    ('google.protobuf', (4, 0), (2, 12), 'protobuf<3.21'),  # Messages of protoc 3.
+    ('numpy', (2, 0), (2, 18), 'numpy<2'),  # Built against NumPy 1.
+)
+_LEGACY_KERAS = 'TF_USE_LEGACY_KERAS'
 # What TensorFlow takes for a yes.
 _YES = ('1', 'true', 'True')
+# Where the distribution is not called as the package is.
+_DISTRIBUTIONS = {
+    'PIL': 'pillow', 'cv2': 'opencv-python-headless', 'official': 'tf-models-official',
+    'tf_slim': 'tf-slim', 'yaml': 'PyYAML'}
 
 
 class EnvironmentProblem(UserError):
@@ -44,22 +56,38 @@ def prepare() -> None:
   Safe to call more than once. Imports neither of the two.
 
   Raises:
-    EnvironmentProblem: a package is missing, or TensorFlow has already been
-      imported with Keras 3.
+    EnvironmentProblem: a package is missing or does not fit, or TensorFlow has
+      already been imported with Keras 3.
   """
-  for package in ('tensorflow', 'object_detection'):
-    if importlib.util.find_spec(package) is None:
-      raise EnvironmentProblem(
-          f'The package {package!r} is not installed in {sys.prefix} and not on'
-          ' PYTHONPATH; install it there, or run with the Python that has it.')
+  version = check_tensorflow()
+  _check_object_detection()
+  _use_keras_2(version)
+  import_hooks.install()
+
+
+def check_tensorflow() -> tuple[int, int]:
+  """Call before the first import of TensorFlow where that is all that is needed.
+
+  Returns:
+    Its (major, minor).
+
+  Raises:
+    EnvironmentProblem: it is missing, too old or cannot run with what it needs.
+  """
+  if 'tensorflow' not in sys.modules and installed.folder('tensorflow') is None:
+    raise _missing('tensorflow')
   version = _tensorflow_version()
   if version < _OLDEST_TENSORFLOW:
     raise EnvironmentProblem(
-        f'TensorFlow {_text(version)} is too old; the exporter needs'
-        f' {_text(_OLDEST_TENSORFLOW)} or later.')
-  _check_protobuf(version)
-  _use_keras_2(version)
-  import_hooks.install()
+        f'TensorFlow {installed.text(version)} is too old; the exporter needs'
+        f' {installed.text(_OLDEST_TENSORFLOW)} or later.')
+  for package, first, fits_from, cure in _TOO_NEW:
+    found = installed.version(package)
+    if version < fits_from and found is not None and found >= first:
+      raise EnvironmentProblem(
+          f'TensorFlow {installed.text(version)} cannot run with'
+          f' {package.rpartition(".")[2]} {installed.text(found)}; install {cure!r}.')
+  return version
 
 
 def before_flags(arguments: Sequence[str]) -> None:
@@ -80,33 +108,86 @@ def before_flags(arguments: Sequence[str]) -> None:
     importlib.import_module('tensorflow').keras.Model  # Loads Keras too.
 
 
-def _check_protobuf(version: tuple[int, int]) -> None:
-  """TensorFlow up to 2.11 has messages from protoc 3, which protobuf 4 refuses."""
-  protobuf = _distribution_version('protobuf')
-  if version < (2, 12) and protobuf is not None and protobuf >= (4, 0):
+@contextlib.contextmanager
+def api_imports() -> Iterator[None]:
+  """Import `object_detection` in here, after `prepare`.
+
+  Raises:
+    EnvironmentProblem: it imports what is not there.
+  """
+  try:
+    yield
+  except ImportError as e:
+    package = (e.name or '').partition('.')[0]
+    if package and installed.folder(package) is None:
+      raise EnvironmentProblem(
+          f'object_detection needs the package {package!r}, which is not installed'
+          f' in {sys.prefix}; install {_DISTRIBUTIONS.get(package, package)!r}.') from e
     raise EnvironmentProblem(
-        f'TensorFlow {_text(version)} cannot run with protobuf {_text(protobuf)};'
-        " install 'protobuf<3.21'.")
+        f'The object_detection in {installed.folder("object_detection")} cannot be'
+        f' imported with what is installed in {sys.prefix}: {" ".join(str(e).split())}.') from e
+
+
+def _missing(package: str) -> EnvironmentProblem:
+  return EnvironmentProblem(
+      f'The package {package!r} is not installed in {sys.prefix} and not on'
+      ' PYTHONPATH; install it there, or run with the Python that has it.')
+
+
+def _check_object_detection() -> None:
+  folder = installed.folder('object_detection')
+  if folder is None:
+    raise _missing('object_detection')
+  if not os.path.isdir(os.path.join(folder, 'builders')):
+    raise EnvironmentProblem(
+        f'The package object_detection in {folder} is another one than the Object'
+        ' Detection API: it has no builders; put models/research before it on'
+        ' PYTHONPATH.')
+  try:
+    with open(os.path.join(folder, 'protos', 'pipeline_pb2.py'), encoding='utf-8') as f:
+      compiled_for = _needed_protobuf(f.read())
+  except FileNotFoundError:
+    raise EnvironmentProblem(
+        f'The protos in {folder} are not compiled; in {os.path.dirname(folder)} run'
+        ' `protoc object_detection/protos/*.proto --python_out=.`.') from None
+  found = installed.version('google.protobuf')
+  if found is not None and found < compiled_for:
+    raise EnvironmentProblem(
+        f'The protos in {folder} were compiled for protobuf'
+        f' {installed.text(compiled_for)} or later, and {installed.text(found)} is'
+        ' installed; compile them again with a protoc of that version.')
+
+
+def _needed_protobuf(generated: str) -> tuple[int, int]:
+  """The oldest protobuf that runs a `_pb2` module, going by its text."""
+  named = re.search(r'^# Protobuf Python Version: ([\d.]+)', generated, re.M)
+  if named:
+    return installed.major_minor(named.group(1))
+  return (3, 20) if 'google.protobuf.internal import builder' in generated else (0, 0)
 
 
 def _use_keras_2(version: tuple[int, int]) -> None:
+  """Makes `tf.keras` Keras 2 of TensorFlow's minor version, or says why it cannot."""
+  asked_for = os.environ.get(_LEGACY_KERAS)
+  legacy = version >= (2, 16) or (version == (2, 15) and asked_for in _YES)
+  package = 'tf_keras' if legacy else 'keras'
+  found = installed.version(package)
+  if installed.folder(package) is None:
+    raise EnvironmentProblem(
+        f'TensorFlow {installed.text(version)} needs the package {package} to run the'
+        f" Object Detection API; install '{_keras_of(package, version)}'.")
+  if found is not None and found != version:
+    raise EnvironmentProblem(
+        f'{package} {installed.text(found)} does not fit TensorFlow'
+        f" {installed.text(version)}; install '{_keras_of(package, version)}'.")
   if version < (2, 16):
     return
-  if importlib.util.find_spec('tf_keras') is None:
-    raise EnvironmentProblem(
-        'TensorFlow 2.16 and later need the package tf_keras to run the Object'
-        f" Detection API; install 'tf-keras=={_text(version)}.*'.")
-  tf_keras = _distribution_version('tf_keras')
-  if tf_keras is not None and tf_keras != version:
-    raise EnvironmentProblem(
-        f'tf_keras {_text(tf_keras)} does not fit TensorFlow {_text(version)};'
-        f" install 'tf-keras=={_text(version)}.*'.")
-  chosen = os.environ.setdefault('TF_USE_LEGACY_KERAS', '1')
+  os.environ.setdefault(_LEGACY_KERAS, '1')
   tensorflow = sys.modules.get('tensorflow')
   if tensorflow is None:
-    if chosen not in _YES:
+    if os.environ[_LEGACY_KERAS] not in _YES:
       raise EnvironmentProblem(
-          f'TF_USE_LEGACY_KERAS={chosen} in the environment asks for Keras 3, and'
+          f'{_LEGACY_KERAS}={asked_for} in the environment asks for Keras 3, and'
           ' the Object Detection API needs Keras 2; set it to 1 or unset it.')
     return
   # Keras 2 as `tf.keras` has no __version__ of its own.
@@ -114,35 +195,17 @@ def _use_keras_2(version: tuple[int, int]) -> None:
   if not keras_version.startswith('2'):
     raise EnvironmentProblem(
         f'TensorFlow was imported with Keras {keras_version}, and the Object'
-        ' Detection API needs Keras 2; set TF_USE_LEGACY_KERAS=1 in the'
+        f' Detection API needs Keras 2; set {_LEGACY_KERAS}=1 in the'
         ' environment, or import exporter before tensorflow.')
 
 
+def _keras_of(package: str, version: tuple[int, int]) -> str:
+  return f'{package.replace("_", "-")}=={installed.text(version)}.*'
+
+
 def _tensorflow_version() -> tuple[int, int]:
-  """(major, minor), without importing TensorFlow where its metadata are there."""
-  for name in ('tensorflow', 'tensorflow-cpu', 'tf-nightly'):
-    version = _distribution_version(name)
-    if version is not None:
-      return version
-  # tensorflow-gpu, -rocm, -cpu-aws, intel-tensorflow and whatever else packs it.
-  for distribution in importlib.metadata.distributions():
-    if 'tensorflow' in (distribution.read_text('top_level.txt') or '').split():
-      return _major_minor(distribution.version)
-  return _major_minor(importlib.import_module('tensorflow').__version__)
-
-
-def _distribution_version(name: str) -> tuple[int, int] | None:
-  """(major, minor) of an installed distribution; None if it is not there."""
-  try:
-    return _major_minor(importlib.metadata.version(name))
-  except importlib.metadata.PackageNotFoundError:
-    return None
-
-
-def _major_minor(version: str) -> tuple[int, int]:
-  major, minor = version.split('.')[:2]
-  return int(major), int(minor)
-
-
-def _text(version: tuple[int, int]) -> str:
-  return '.'.join(map(str, version))
+  """(major, minor); imports TensorFlow only where its metadata do not tell."""
+  found = installed.version('tensorflow')
+  if found is None:
+    found = installed.major_minor(importlib.import_module('tensorflow').__version__)
+  return found

@@ -5,18 +5,12 @@ import importlib.util
 import json
 import os
 import pathlib
-import re
 import shutil
 import subprocess
 import sys
-import types
 
 import pytest
 
-from exporter.detection import environment
-from exporter.detection import import_hooks
-from exporter.detection.environment import EnvironmentProblem
-from exporter.errors import UserError
 from families import SSD
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -40,7 +34,6 @@ def test_prepare_imports_neither_tensorflow_nor_the_api():
   done = python('-c', '''
 import sys
 from exporter.detection import environment
-from exporter.detection import import_hooks
 environment.prepare()
 environment.prepare()
 print([m for m in ("tensorflow", "keras", "tf_keras", "object_detection")
@@ -48,75 +41,6 @@ print([m for m in ("tensorflow", "keras", "tf_keras", "object_detection")
 print(len([f for f in sys.meta_path if "OldProto" in type(f).__name__]))
 ''')
   assert done.stdout.splitlines() == ['[]', '1'], done.stderr
-
-
-@pytest.mark.parametrize('missing', ['tensorflow', 'object_detection'])
-def test_missing_package_is_named(monkeypatch, missing):
-  find_spec = importlib.util.find_spec
-  monkeypatch.setattr(importlib.util, 'find_spec',
-                      lambda name: None if name == missing else find_spec(name))
-  with pytest.raises(EnvironmentProblem, match=f"'{missing}' is not installed"):
-    environment.prepare()
-
-
-def test_missing_tf_keras_is_named(monkeypatch):
-  find_spec = importlib.util.find_spec
-  monkeypatch.setattr(importlib.metadata, 'version', lambda name: '2.20.0')
-  monkeypatch.setattr(importlib.util, 'find_spec',
-                      lambda name: None if name == 'tf_keras' else find_spec(name))
-  with pytest.raises(EnvironmentProblem, match='need the package tf_keras'):
-    environment.prepare()
-
-
-def test_tensorflow_2_15_needs_no_tf_keras(monkeypatch):
-  find_spec = importlib.util.find_spec
-  monkeypatch.delenv('TF_USE_LEGACY_KERAS', raising=False)
-  monkeypatch.setattr(importlib.metadata, 'version', lambda name: '2.15.1')
-  monkeypatch.setattr(importlib.util, 'find_spec',
-                      lambda name: None if name == 'tf_keras' else find_spec(name))
-  environment.prepare()
-  assert 'TF_USE_LEGACY_KERAS' not in os.environ
-
-
-def test_keras_3_already_imported_says_what_to_do(monkeypatch):
-  monkeypatch.setattr(importlib.metadata, 'version', lambda name: '2.20.0')
-  monkeypatch.setattr(importlib.util, 'find_spec', lambda name: object())
-  keras_3 = types.SimpleNamespace(__version__='3.5.0')
-  monkeypatch.setitem(sys.modules, 'tensorflow',
-                      types.SimpleNamespace(keras=keras_3))
-  monkeypatch.setenv('TF_USE_LEGACY_KERAS', '0')
-  with pytest.raises(EnvironmentProblem) as e:
-    environment.prepare()
-  assert 'Keras 3.5.0' in str(e.value)
-  assert 'TF_USE_LEGACY_KERAS=1' in str(e.value)
-  assert 'import exporter before tensorflow' in str(e.value)
-
-
-# What protoc wrote up to 3.7 and up to 3.18, and writes since.
-_OLDEST = r'''
-DESCRIPTOR = _descriptor.FileDescriptor(
-  name='x.proto', package='p', syntax='proto2',
-  serialized_pb=_b('\n\x07x.proto\x12\x01p\xff')
-)
-'''
-_OLD = r'''
-DESCRIPTOR = _descriptor.FileDescriptor(
-  name='x.proto', package='p', syntax='proto2',
-  serialized_pb=b'\n\x07x.proto\x12\x01p'
-)
-'''
-_NEW = r'''
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x07x.proto\x12\x01p')
-'''
-
-
-@pytest.mark.parametrize('source, found', [
-    (_OLDEST, b'\n\x07x.proto\x12\x01p\xff'), (_OLD, b'\n\x07x.proto\x12\x01p'),
-    (_NEW, None), ('f(serialized_pb=compute())', None)])
-def test_descriptor_is_taken_from_old_modules_alone(tmp_path, source, found):
-  path = tmp_path / 'x_pb2.py'
-  path.write_text(source)
-  assert import_hooks._old_file_descriptor(str(path)) == found
 
 
 @pytest.fixture(scope='module')
@@ -193,46 +117,3 @@ def test_layers_are_those_of_keras_2(exporter_server):
   version = exporter_server.run('environment_jobs:prepare_after_keras', '2')
   # Keras 2 as tf.keras has no version of its own on the newer stack.
   assert version.status == 0 or "no attribute '__version__'" in version.stderr
-
-
-def _with_versions(monkeypatch, **versions):
-  """Says that these distributions are installed, by name."""
-  def version(name):
-    try:
-      return versions[name.replace('-', '_')]
-    except KeyError:
-      raise importlib.metadata.PackageNotFoundError(name) from None
-  monkeypatch.setattr(importlib.metadata, 'version', version)
-  monkeypatch.setattr(importlib.util, 'find_spec', lambda name: name)
-
-
-@pytest.mark.parametrize('versions, said', [
-    ({'tensorflow': '2.7.4'}, 'TensorFlow 2.7 is too old'),
-    ({'tensorflow_cpu': '2.10.1', 'protobuf': '4.25.9'}, "'protobuf<3.21'"),
-    ({'tensorflow': '2.18.0', 'tf_keras': '2.17.0'}, "'tf-keras==2.18.*'"),
-    ({'tf_nightly': '2.22.0.dev20260101', 'tf_keras': '2.21.0'},
-     "'tf-keras==2.22.*'"),
-])
-def test_says_what_does_not_fit(monkeypatch, versions, said):
-  _with_versions(monkeypatch, **versions)
-  with pytest.raises(UserError, match=re.escape(said)):
-    environment.prepare()
-
-
-def test_refuses_keras_3_by_environment(monkeypatch):
-  _with_versions(monkeypatch, tensorflow='2.20.0', tf_keras='2.20.1')
-  monkeypatch.delitem(sys.modules, 'tensorflow', raising=False)
-  monkeypatch.setenv('TF_USE_LEGACY_KERAS', '0')
-  with pytest.raises(UserError, match='TF_USE_LEGACY_KERAS=0'):
-    environment.prepare()
-
-
-def test_finds_tensorflow_under_another_name(monkeypatch, tmp_path):
-  info = tmp_path / 'tensorflow_rocm-2.6.0.dist-info'
-  info.mkdir()
-  (info / 'METADATA').write_text('Name: tensorflow-rocm\nVersion: 2.6.0\n')
-  (info / 'top_level.txt').write_text('tensorflow\n')
-  _with_versions(monkeypatch)
-  monkeypatch.setattr(sys, 'path', [str(tmp_path)])
-  with pytest.raises(UserError, match='TensorFlow 2.6 is too old'):
-    environment.prepare()
