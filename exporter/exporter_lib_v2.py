@@ -295,6 +295,7 @@ def export_inference_graph(input_type,
                            side_input_types='',
                            side_input_names='',
                            *,
+                           trained_checkpoint_prefix: str | None = None,
                            output_selection: OutputSelection | None = None,
                            compact_options: CompactOptions | None = None,
                            verify: bool = False,
@@ -317,12 +318,15 @@ def export_inference_graph(input_type,
   Args:
     input_type: a key of `DETECTION_MODULE_MAP`.
     pipeline_config: a `pipeline_pb2.TrainEvalPipelineConfig`.
-    trained_checkpoint_dir: folder of the checkpoint, as training leaves it.
+    trained_checkpoint_dir: folder of the checkpoint, as training leaves it; None
+      with `trained_checkpoint_prefix`.
     output_directory: folder of the export; made if it is missing.
     use_side_inputs: whether the model takes side inputs; `image_tensor` only.
     side_input_shapes: see `inputs.parse_side_inputs`, as the next two.
     side_input_types: the same.
     side_input_names: the same.
+    trained_checkpoint_prefix: the checkpoint itself, such as `training/ckpt-12`,
+      in place of the latest one in `trained_checkpoint_dir`.
     output_selection: which outputs stay. None: all, in upstream's own layout
       with the Keras layers; otherwise the SavedModel is lean.
     compact_options: how outputs are made smaller; without a selection, all of
@@ -343,10 +347,9 @@ def export_inference_graph(input_type,
   inputs.check_type(input_type, DETECTION_MODULE_MAP, use_side_inputs)
   side_inputs = _combine_side_inputs(
       side_input_shapes, side_input_types, side_input_names) if use_side_inputs else []
-  trained_checkpoint_dir = os.fspath(trained_checkpoint_dir)
   output_directory = os.fspath(output_directory)
   warmup_images = [os.fspath(image) for image in warmup_images]
-  checkpoint_path = checkpoint.find(trained_checkpoint_dir)
+  checkpoint_path = checkpoint.find(trained_checkpoint_dir, trained_checkpoint_prefix)
   export_folder.check_checkpoint_stays(checkpoint_path, output_directory)
   atomic_directory.check_writable(output_directory,
                                   folders=(_CHECKPOINT, _SAVED_MODEL))

@@ -32,6 +32,7 @@ from absl import flags
 
 from exporter.publishing import atomic_directory
 from exporter import command_line
+from exporter.detection import checkpoint_choice
 from exporter.detection import compact_options
 from exporter.detection import environment
 from exporter.detection import inputs
@@ -50,6 +51,10 @@ _PIPELINE_CONFIG_PATH = flags.DEFINE_string(
 _TRAINED_CHECKPOINT_DIR = flags.DEFINE_string(
     'trained_checkpoint_dir', None,
     'Folder of the trained checkpoint; the latest one in it is exported.')
+_TRAINED_CHECKPOINT_PREFIX = flags.DEFINE_string(
+    'trained_checkpoint_prefix', None,
+    'The checkpoint itself, e.g. `training/ckpt-12`, in place of the latest one in'
+    ' trained_checkpoint_dir.')
 _OUTPUT_DIRECTORY = flags.DEFINE_string(
     'output_directory', None,
     'Folder of the export; appears complete or not at all.')
@@ -125,13 +130,15 @@ flags.mark_flag_as_required('pipeline_config_path')
 
 
 @flags.multi_flags_validator(
-    ['trained_checkpoint_dir', 'output_directory', 'list_output_keys'],
+    ['trained_checkpoint_dir', 'trained_checkpoint_prefix', 'output_directory',
+     'list_output_keys'],
     'Flags --trained_checkpoint_dir and --output_directory must have a value,'
-    ' except with --list_output_keys.')
+    ' except with --list_output_keys; --trained_checkpoint_prefix stands in for the'
+    ' first.')
 def _has_paths(values):
-  return values['list_output_keys'] or (
+  return values['list_output_keys'] or values['output_directory'] is not None and (
       values['trained_checkpoint_dir'] is not None
-      and values['output_directory'] is not None)
+      or values['trained_checkpoint_prefix'] is not None)
 
 
 def main(argv):
@@ -155,6 +162,8 @@ def _run():
   if _USE_SIDE_INPUTS.value:
     inputs.parse_side_inputs(*side_inputs[1:])
   if not _LIST_OUTPUT_KEYS.value:
+    checkpoint_choice.check(
+        _TRAINED_CHECKPOINT_DIR.value, _TRAINED_CHECKPOINT_PREFIX.value)
     atomic_directory.check_writable(
         _OUTPUT_DIRECTORY.value, folders=('checkpoint', 'saved_model'))
     warmup_requests.check_images(_WARMUP_IMAGE.value)
@@ -171,8 +180,11 @@ def _run():
     return
   exporter_lib_v2.export_inference_graph(
       _INPUT_TYPE.value, config, _TRAINED_CHECKPOINT_DIR.value,
-      _OUTPUT_DIRECTORY.value, *side_inputs, output_selection=profile.selection,
-      compact_options=profile.compact, verify=_VERIFY.value,
+      _OUTPUT_DIRECTORY.value, *side_inputs,
+      trained_checkpoint_prefix=_TRAINED_CHECKPOINT_PREFIX.value,
+      output_selection=profile.selection,
+      compact_options=profile.compact,
+      verify=_VERIFY.value,
       serving_version=_SERVING_VERSION.value, warmup_images=_WARMUP_IMAGE.value)
 
 

@@ -8,7 +8,8 @@ What the top of the package uses:
   before either is imported.
 * `pipeline_config`: reads one, with overrides.
 * `inputs`: what an exported model can take.
-* `checkpoint`: finds the one to export, and proves that it fits.
+* `checkpoint`: finds the one to export, and proves that it fits; `checkpoint_choice`
+  tells early what cannot be one.
 * `tracing`: traces a function once, without AutoGraph where that is possible.
 * `compact_options` and `compact_outputs`: what may be made smaller, as typed, and
   in the graph.
@@ -16,6 +17,6 @@ What the top of the package uses:
 * `output_sizes`: what a model returns for one image; `sample_inputs` makes one.
 * `stages`: says how long each part of an export took.
 
-`environment`, `inputs`, `compact_options`, `output_profile`, `output_sizes` and
-`stages` do without TensorFlow.
+`environment`, `inputs`, `checkpoint_choice`, `compact_options`, `output_profile`,
+`output_sizes` and `stages` do without TensorFlow.
 """

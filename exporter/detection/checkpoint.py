@@ -3,41 +3,84 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
 
+from exporter.detection import checkpoint_choice
 from exporter.errors import UserError
 from exporter.paths import plain_paths
 
 
-def find(trained_checkpoint_dir: str) -> str:
-  """Path prefix of the latest checkpoint in a folder.
+# The entry that the checkpoints of TF2 have, and those of TF1's Saver lack.
+_OBJECT_GRAPH = '_CHECKPOINTABLE_OBJECT_GRAPH'
+
+
+def find(trained_checkpoint_dir: str | os.PathLike | None,
+         trained_checkpoint_prefix: str | os.PathLike | None = None) -> str:
+  """Path prefix of the checkpoint to export, which can be read.
+
+  Args:
+    trained_checkpoint_dir: a folder; its latest checkpoint is meant.
+    trained_checkpoint_prefix: or the prefix itself; exactly one of the two is given.
 
   Raises:
-    UserError: there is none, or its files are missing or unreadable.
+    UserError: there is none, its files are missing or unreadable, or it is one of
+      TF1, which names variables in another way.
   """
-  if not tf.io.gfile.isdir(trained_checkpoint_dir):
-    raise UserError(
-        f'The checkpoint directory {trained_checkpoint_dir} does not exist or is'
-        ' not a folder.')
-  # Not latest_checkpoint, which takes brackets in the path for a pattern.
-  state = tf.train.get_checkpoint_state(trained_checkpoint_dir)
-  path = state.model_checkpoint_path if state is not None else None
-  if path is None or not tf.io.gfile.exists(f'{path}.index'):
-    found = [name[:-len('.index')] for name in
-             tf.io.gfile.listdir(trained_checkpoint_dir) if name.endswith('.index')]
-    hint = (f" It holds {', '.join(sorted(found))}, but no file named"
-            " 'checkpoint' that says which is the latest and has all its files."
-            if found else '')
-    raise UserError(
-        f'There is no checkpoint in {trained_checkpoint_dir}.{hint}')
+  checkpoint_choice.check(trained_checkpoint_dir, trained_checkpoint_prefix)
+  if trained_checkpoint_prefix is None:
+    path = _latest_in(os.fspath(trained_checkpoint_dir))
+  else:
+    path = os.fspath(trained_checkpoint_prefix)
+  if not tf.io.gfile.exists(f'{path}.index'):
+    raise UserError(f'There is no checkpoint {path}: {path}.index is missing.')
   try:
     with plain_paths.of_checkpoint(path) as plain:
-      tf.train.load_checkpoint(plain)
+      reader = tf.train.load_checkpoint(plain)
   except (tf.errors.OpError, ValueError, RuntimeError) as e:
     raise UserError(f'The checkpoint {path} cannot be read: {e}.') from e
+  if not reader.has_tensor(_OBJECT_GRAPH):
+    raise UserError(
+        f'The checkpoint {path} is one of TF1, without the object graph by which TF2'
+        ' restores a model; export it with the TF1 exporter, export_inference_graph.py,'
+        ' and slim that SavedModel with slim_saved_model, or train the TF2 version of'
+        ' the model.')
   return path
+
+
+def _latest_in(directory: str) -> str:
+  """Prefix of the checkpoint that the file `checkpoint` of a folder calls the latest.
+
+  That file may name the folder in which training ran; where the folder has been moved
+  since, the checkpoint lies beside the file.
+
+  Raises:
+    UserError: there is no such file, or none of the checkpoint that it names.
+  """
+  if not tf.io.gfile.isdir(directory):
+    raise UserError(
+        f'The checkpoint directory {directory} does not exist or is not a folder.')
+  # Not latest_checkpoint, which takes brackets in the path for a pattern.
+  state = tf.train.get_checkpoint_state(directory)
+  found = checkpoint_choice.prefixes_in(tf.io.gfile.listdir(directory))
+  if state is None:
+    hint = (f" It holds {', '.join(found)}, but no file named 'checkpoint' that says"
+            ' which is the latest; name one with trained_checkpoint_prefix.'
+            if found else '')
+    raise UserError(f'There is no checkpoint in {directory}.{hint}')
+  named = state.model_checkpoint_path
+  # Either system's separators, as a folder may come from the other.
+  beside = os.path.join(directory, re.split(r'[/\\]', named)[-1])
+  for path in (named, beside):
+    if tf.io.gfile.exists(f'{path}.index'):
+      return path
+  raise UserError(
+      f"There is no checkpoint in {directory} that its file 'checkpoint' calls the"
+      f' latest: neither {named}.index nor {beside}.index exists. The folder holds'
+      f' {", ".join(found) or "no other"}, which trained_checkpoint_prefix can name.')
 
 
 @contextlib.contextmanager

@@ -132,7 +132,7 @@ def _garbage_index(training):
     (_a_file, 'training.* is not a folder'),
     (_without_state, "ckpt-0, but no file named 'checkpoint'"),
     (_damaged_state, 'training'),
-    (_state_of_another, 'no checkpoint in'),
+    (_state_of_another, 'ckpt-9.index exists'),
     (_without_data, 'ckpt-0'),
     (_truncated_data, 'ckpt-0.* cannot be read'),
     (_damaged_data, 'ckpt-0.* cannot be read'),
