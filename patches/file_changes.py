@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import os
@@ -91,7 +92,8 @@ def _stage(target, contents):
   try:
     with os.fdopen(descriptor, 'wb') as f:
       f.write(contents)
-    temporary.chmod(_mode(target))
+    with contextlib.suppress(OSError):  # SMB and mounted buckets have no modes.
+      temporary.chmod(_mode(target))
   except BaseException:
     temporary.unlink(missing_ok=True)
     raise

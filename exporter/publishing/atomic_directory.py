@@ -11,8 +11,6 @@ folder inside it: its entries are exchanged one by one, each in one step.
 
 from __future__ import annotations
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

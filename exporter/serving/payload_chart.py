@@ -59,7 +59,7 @@ def save_chart(path: str, before: Payload, after: Payload | None = None) -> None
 def _save(figure, path: str) -> None:
   directory, name = os.path.split(os.path.abspath(path))
   # A directory of its own: the file in it gets the usual permissions.
-  with tempfile.TemporaryDirectory(prefix='.' + name, dir=directory) as temporary:
+  with tempfile.TemporaryDirectory(prefix='.payload-', dir=directory) as temporary:
     written = os.path.join(temporary, name)
     figure.savefig(written, dpi=150)
     os.replace(written, path)
