@@ -202,14 +202,42 @@ def _put_in_place(staging: str, target: str, owned: Collection[str]) -> None:
   if not os.path.isdir(target):
     os.rename(staging, target)
     return
+  _fill_linked_folders(staging, target, owned)
   others_files.carry(target, staging, owned)
-  exchange.exchange(staging, target)
-  # What others have put into the old folder since then.
-  others_files.carry(staging, target, owned)
+  _exchange_folders(staging, target, owned)
+
+
+def _exchange_folders(new: str, old: str, owned: Collection[str],
+                      below: str = '') -> None:
+  """Exchanges two folders that stand at `below` in a new and an old folder."""
+  pair = [os.path.normpath(os.path.join(folder, below)) for folder in (new, old)]
+  exchange.exchange(*pair)
+  try:
+    # What others have put into the old folder since they were carried.
+    others_files.carry(new, old, owned, below)
+  except BaseException:
+    exchange.exchange(*pair)
+    raise
+
+
+def _fill_linked_folders(staging: str, target: str, owned: Collection[str]) -> None:
+  """Puts folders where `target` has links to folders; the links stay.
+
+  Each appears complete or not at all, on its own: it may be on another disk.
+  """
+  for entry in os.listdir(staging):
+    new, link = os.path.join(staging, entry), os.path.join(target, entry)
+    if not (os.path.islink(link) and os.path.isdir(link) and os.path.isdir(new)):
+      continue
+    with new_directory(link, others_files.owned_below(owned, entry)) as folder:
+      others_files.copy_folder(new, folder)
+    shutil.rmtree(new)
+    os.symlink(os.readlink(link), new)
 
 
 def _put_entries_in_place(staging: str, target: str,
                           owned: Collection[str]) -> None:
+  _fill_linked_folders(staging, target, owned)
   entries = os.listdir(staging)
   for entry in entries:
     new, old = os.path.join(staging, entry), os.path.join(target, entry)
@@ -219,9 +247,9 @@ def _put_entries_in_place(staging: str, target: str,
     are_folders = os.path.isdir(new) and os.path.isdir(old)
     if are_folders:
       others_files.carry(target, staging, owned, entry)
-    exchange.exchange(new, old)
-    if are_folders:
-      others_files.carry(staging, target, owned, entry)
+      _exchange_folders(staging, target, owned, entry)
+    else:
+      exchange.exchange(new, old)
   for entry in os.listdir(target):
     if entry not in entries and entry != os.path.basename(staging):
       others_files.remove_owned(target, owned, entry)

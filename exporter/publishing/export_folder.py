@@ -6,6 +6,7 @@ Everything else in the folder is somebody else's and stays, also in `checkpoint/
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
 from collections.abc import Iterable
@@ -37,18 +38,28 @@ def of_saved_model(assets: Iterable[str] = ()) -> tuple[str, ...]:
 
 
 def check_checkpoint_stays(checkpoint_path: str, output_directory: str) -> None:
-  """Refuses to put a new checkpoint where the one that is exported lies.
+  """Refuses to write over a file of the checkpoint that is exported.
 
   Args:
     checkpoint_path: path prefix of the checkpoint to export.
     output_directory: the folder of the export.
 
   Raises:
-    UserError: it lies there.
+    UserError: a file of it lies where the export writes one of its own.
   """
-  new = os.path.join(output_directory, 'checkpoint', _CHECKPOINT_NAME)
-  if os.path.realpath(f'{checkpoint_path}.index') == os.path.realpath(f'{new}.index'):
-    raise UserError(
-        f'The checkpoint {checkpoint_path} lies where the export writes its own'
-        f' {_CHECKPOINT_NAME}, in the output directory {output_directory}; give another'
-        ' output directory.')
+  for file in glob.glob(f'{glob.escape(checkpoint_path)}.*'):
+    for path in (file, os.path.realpath(file)):
+      if _is_written(path, output_directory):
+        raise UserError(
+            f'The checkpoint {checkpoint_path} lies where the export writes its own'
+            f' {os.path.basename(path)}, in the output directory {output_directory};'
+            ' give another output directory.')
+
+
+def _is_written(path: str, output_directory: str) -> bool:
+  """Whether an export into a folder, or what is linked there, writes a file."""
+  folder, name = os.path.split(path)
+  return any(
+      fnmatch.fnmatchcase(name, os.path.basename(pattern)) and os.path.realpath(folder)
+      == os.path.realpath(os.path.join(output_directory, os.path.dirname(pattern)))
+      for pattern in OF_EXPORT)

@@ -32,7 +32,7 @@ def carry(source: str, target: str, owned: Collection[str], below: str = '') -> 
     new = os.path.join(target, path)
     if _is_folder(entry.path):
       _carry_folder(source, target, owned, path)
-    elif _is_owned(path, owned):
+    elif is_owned(path, owned):
       continue
     elif _is_folder(new):
       raise UserError(
@@ -62,7 +62,7 @@ def remove_owned(folder: str, owned: Collection[str], below: str) -> None:
   """Removes the owned files at or below a path, and folders that leaves empty."""
   path = os.path.join(folder, below)
   if not _is_folder(path):
-    if _is_owned(below, owned):
+    if is_owned(below, owned):
       os.unlink(path)
     return
   entries = os.listdir(path)
@@ -92,9 +92,20 @@ def link(source: str, target: str) -> None:
       shutil.copystat(source, target)
 
 
+def is_owned(path: str, owned: Collection[str]) -> bool:
+  """Whether one of the shell globs matches a path, as `carry` takes both."""
+  return any(fnmatch.fnmatchcase(path, pattern) for pattern in owned)
+
+
+def owned_below(owned: Collection[str], folder: str) -> list[str]:
+  """The globs of what is owned in a folder, from there.
+
+  >>> owned_below(['config', 'model/*.index'], 'model')
+  ['*.index']
+  """
+  return [pattern[len(folder) + 1:] for pattern in owned
+          if pattern.startswith(f'{folder}/')]
+
+
 def _is_folder(path: str) -> bool:
   return os.path.isdir(path) and not os.path.islink(path)
-
-
-def _is_owned(path: str, owned: Collection[str]) -> bool:
-  return any(fnmatch.fnmatchcase(path, pattern) for pattern in owned)

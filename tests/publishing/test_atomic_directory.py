@@ -170,6 +170,40 @@ def test_a_kernel_that_cannot_exchange_renames(tmp_path, monkeypatch, code):
   assert entries(tmp_path) == ['exported']
 
 
+def test_links_to_folders_stay_and_are_filled(tmp_path, exchange):
+  target, disk = tmp_path / 'exported', tmp_path / 'disk'
+  for folder in (target, disk / 'model'):
+    folder.mkdir(parents=True)
+  (disk / 'model' / 'mine').write_text('mine')
+  (disk / 'model' / 'a').write_text('old')
+  (target / 'model').symlink_to('../disk/model')
+  write(target, {'config': 'new', 'model/b': 'new'}, ('config', 'model/[ab]'))
+  assert os.readlink(target / 'model') == '../disk/model'
+  assert read(disk / 'model') == {'b': 'new', 'mine': 'mine'}
+  assert (target / 'config').read_text() == 'new'
+  assert entries(tmp_path) == ['disk', 'exported']
+  assert entries(disk) == ['model']
+
+
+def test_what_cannot_be_carried_late_brings_the_old_folder_back(
+    tmp_path, monkeypatch, exchange):
+  target = tmp_path / 'exported'
+  write(target, {'config': 'old'})
+
+  def late(*args):
+    if not carried:
+      carried.append(args)
+      (target / 'notes.txt').write_text('mine')
+      return
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+  carried = []
+  monkeypatch.setattr(atomic_directory.others_files, 'carry', late)
+  with pytest.raises(UserError, match='No space'):
+    write(target, {'config': 'new'})
+  assert read(target) == {'config': 'old', 'notes.txt': 'mine'}
+  assert entries(tmp_path) == ['exported']
+
+
 @pytest.mark.parametrize('failing', [2, 3])
 def test_a_rename_that_fails_loses_nothing(tmp_path, monkeypatch, failing):
   monkeypatch.setattr(ctypes, 'CDLL', lambda *args, **options: object())
