@@ -18,6 +18,7 @@ from rich import table as rich_table
 from exporter import command_line
 from exporter.detection import environment
 from exporter.errors import UserError
+from exporter.saved_model.signature import find_saved_model
 
 _SAVED_MODEL_DIR = flags.DEFINE_string(
     'saved_model_dir', None, 'The SavedModel to walk through.', required=True)
@@ -89,10 +90,10 @@ def main(argv):
   try:
     if len(argv) > 1:
       raise UserError(f'The argument {argv[1]!r} is not a flag.')
+    folder = find_saved_model(_SAVED_MODEL_DIR.value)
     environment.check_tensorflow()
     from exporter.saved_model import files  # Imports TensorFlow.
-    counts = dead_nodes(files.serving_graph(
-        files.read_saved_model(_SAVED_MODEL_DIR.value)))
+    counts = dead_nodes(files.serving_graph(files.read_saved_model(folder)))
   except UserError as e:
     print(f'dead_nodes: {e}', file=sys.stderr)
     sys.exit(1)

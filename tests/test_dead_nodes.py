@@ -80,5 +80,5 @@ def test_counts_a_function_that_nobody_calls(lean, tmp_path):
 def test_says_what_is_wrong_with_a_folder(tmp_path):
   result = _run(tmp_path)
   assert result.returncode == 1
-  assert 'holds no saved_model.pb' in result.stderr
+  assert 'is no SavedModel' in result.stderr
   assert 'Traceback' not in result.stderr

@@ -244,6 +244,9 @@ def test_mistakes_are_told_before_tensorflow(tmp_path, flags, sentence):
 
 @pytest.mark.slow
 def test_killed_in_place_leaves_the_old_one_or_the_new_one(source, tmp_path):
+  for name in ('assets.extra/mine', 'variables/mine', 'mine'):
+    (source / name).parent.mkdir(exist_ok=True)
+    (source / name).write_text('mine')
   old = _digest(source)
   start = time.monotonic()
   reference = shutil.copytree(source, tmp_path / 'reference')

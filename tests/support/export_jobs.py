@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pathlib
 
 import numpy as np
 
@@ -39,6 +40,22 @@ def export_ours(family_fields: dict, checkpoint: str, target: str,
       *_side_input_arguments(family.side_inputs),
       output_selection=OutputSelection.parse(allow, deny) if selected else None,
       verify=verify)
+
+
+def export_with_path_objects(checkpoint: str, target: str, allow: str | None = None):
+  """Exports and slims where every folder is a `pathlib.Path`; the outputs left."""
+  from exporter.payload import read_payload
+  from exporter.slimming import contents_of, slim_saved_model
+  checkpoint, target = pathlib.Path(checkpoint), pathlib.Path(target)
+  ours.export_inference_graph(
+      'image_tensor', pipeline_config.read(families.SSD.pipeline), checkpoint, target,
+      output_selection=OutputSelection.parse(allow) if allow else None)
+  slim = target.with_name('slim')
+  report = slim_saved_model(
+      target, slim, OutputSelection.parse('detection_scores'))
+  assert contents_of(slim) == report.after
+  slim_saved_model(slim, None, OutputSelection.parse('detection_scores'), in_place=True)
+  return [output.key for output in read_payload(slim).outputs]
 
 
 def run_stock(family_fields: dict, checkpoint: str, folder: str):

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from families import CENTERNET, CONTEXT_SHAPES, SSD
+from families import CENTERNET, CONTEXT_RCNN, CONTEXT_SHAPES, SSD
 
 pytestmark = pytest.mark.slow
 
@@ -249,6 +249,26 @@ def test_label_map_that_is_not_there(export, exports, tmp_path):
 def test_flags_that_do_not_fit_the_model(export, old_export, flags, says):
   before = _contents(old_export)
   _assert_clear_error(export(*flags), says)
+  assert _contents(old_export) == before
+
+
+@pytest.mark.parametrize('flags, says', [
+    ([], r'missing \d+ required'),
+    (['--use_side_inputs', f'--side_input_shapes={CONTEXT_SHAPES}',
+      '--side_input_types=float,integer',
+      '--side_input_names=context_feature,valid_context_size'],
+     "'?context_feature"),
+], ids=['none', 'a mistyped name'])
+@pytest.mark.parametrize('selection', [[], ['--output_keys=detection_boxes']],
+                         ids=['all', 'selected'])
+def test_side_inputs_that_the_model_needs(export, exports, old_export, flags, says,
+                                          selection):
+  before = _contents(old_export)
+  ended = export(*flags, *selection, pipeline=CONTEXT_RCNN.pipeline,
+                 training=exports.checkpoint(CONTEXT_RCNN.name))
+  _assert_clear_error(ended, says)
+  for word in (*CONTEXT_RCNN.side_inputs[2].split(','), '--side_input_names'):
+    assert word in ended.stderr
   assert _contents(old_export) == before
 
 

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from exports import _fields
 from families import SSD
 
 pytestmark = pytest.mark.slow
@@ -45,7 +46,6 @@ _THEIRS = ['checkpoint/ckpt-7.data-00000-of-00001', 'checkpoint/ckpt-7.index',
 
 
 def _export(server, checkpoint, target, job='export_ours', *selection):
-  from exports import _fields
   return server.run(f'export_jobs:{job}', _fields(SSD), checkpoint, target, *selection)
 
 
@@ -70,13 +70,59 @@ def test_the_layout_of_the_model_zoo(exporter_server, zoo, selection):
   assert {name: _files(ours)[name] for name in _THEIRS} == theirs
 
 
+def test_the_first_and_the_second_export_of_both(exporter_server, exports, tmp_path):
+  ours, stocks = tmp_path / 'ours', tmp_path / 'stocks'
+  training = exports.checkpoint(SSD.name)
+  shutil.copytree(exports.stock(SSD), stocks)
+  _export(exporter_server, training, ours).ok()
+  assert _listing(ours) == _listing(stocks)
+  for folder in (ours, stocks):
+    for name in ('saved_model/label_map.pbtxt', 'checkpoint/notes.txt', 'photo.jpg'):
+      (folder / name).write_text('mine')
+  running = exporter_server.start('export_jobs:export_stock', _fields(SSD), training,
+                                  stocks)
+  _export(exporter_server, training, ours, 'export_ours', _KEYS).ok()
+  running.wait().ok()
+  assert _listing(ours) == _listing(stocks)
+  assert (ours / 'checkpoint' / 'notes.txt').read_text() == 'mine'
+
+
 def test_into_the_folder_above_the_training(exporter_server, exports, tmp_path):
-  training = tmp_path / 'project' / 'training'
-  shutil.copytree(exports.checkpoint(SSD.name), training)
-  before = _files(training)
-  _export(exporter_server, training, tmp_path / 'project', 'export_ours', _KEYS).ok()
-  assert _files(training) == before
-  assert (tmp_path / 'project' / 'saved_model' / 'saved_model.pb').is_file()
+  ours, stocks = tmp_path / 'ours', tmp_path / 'stocks'
+  for folder in (ours, stocks):
+    shutil.copytree(exports.checkpoint(SSD.name), folder / 'training')
+  before = _files(ours / 'training')
+  running = exporter_server.start('export_jobs:export_stock', _fields(SSD),
+                                  stocks / 'training', stocks)
+  _export(exporter_server, ours / 'training', ours, 'export_ours', _KEYS).ok()
+  running.wait().ok()
+  assert _listing(ours) == _listing(stocks)
+  assert _files(ours / 'training') == before
+
+
+def test_slimming_in_place(exports, loader_server, tmp_path):
+  folder = shutil.copytree(exports.stock(SSD) / 'saved_model', tmp_path / 'saved_model')
+  theirs = ('label_map.pbtxt', 'assets.extra/mine', 'variables/notes.txt', 'assets/mine')
+  for name in theirs:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text('mine')
+  before = _files(folder)
+  loader_server.run(
+      'exporter.slim_saved_model:run',
+      argv=['slim_saved_model', f'--saved_model_dir={folder}', '--in_place',
+            f'--output_keys={_KEYS}']).ok()
+  after = _files(folder)
+  assert after.keys() == before.keys()
+  assert {after[name] for name in theirs} == {b'mine'}
+  assert len(after['saved_model.pb']) < len(before['saved_model.pb']) / 2
+  assert [path.name for path in tmp_path.iterdir()] == ['saved_model']
+
+
+@pytest.mark.parametrize('selection', [(), (_KEYS,)], ids=['all', 'selected'])
+def test_folders_as_path_objects(exporter_server, exports, tmp_path, selection):
+  assert exporter_server.run(
+      'export_jobs:export_with_path_objects', exports.checkpoint(SSD.name),
+      tmp_path / 'exported', *selection).ok().value == ['detection_scores']
 
 
 def test_a_checkpoint_where_the_new_one_must_go_is_refused(
