@@ -39,6 +39,8 @@ from exporter.detection import compact_outputs
 from exporter.detection import inputs
 from exporter.detection import tracing
 from exporter.detection.compact_options import CompactOptions
+from exporter.detection.image_decoding import decode_image as _decode_image
+from exporter.detection.image_decoding import decode_tf_example as _decode_tf_example
 from exporter.detection.output_sizes import OutputSize, output_sizes
 from exporter.detection.sample_inputs import sample_inputs
 from exporter.detection.stages import Stages
@@ -55,7 +57,6 @@ from exporter.serving import warmup_requests
 with environment.api_imports():
   from object_detection.builders import model_builder
   from object_detection.core import standard_fields as fields
-  from object_detection.data_decoders import tf_example_decoder
   from object_detection.utils import config_util
 
 # Replace the builder here to export a model that no pipeline config describes.
@@ -66,19 +67,6 @@ _LABEL_ID_OFFSET = 1
 
 _CHECKPOINT = 'checkpoint'
 _SAVED_MODEL = 'saved_model'
-
-
-def _decode_image(encoded_image_string_tensor):
-  """uint8 [height, width, 3] image of a PNG, JPEG or BMP string."""
-  image = tf.io.decode_image(encoded_image_string_tensor, channels=3)
-  image.set_shape([None, None, 3])
-  return image
-
-
-def _decode_tf_example(tf_example_string_tensor):
-  """uint8 [height, width, 3] image of a serialized tf.Example."""
-  decoder = tf_example_decoder.TfExampleDecoder()
-  return decoder.decode(tf_example_string_tensor)[fields.InputDataFields.image]
 
 
 def _combine_side_inputs(side_input_shapes='',

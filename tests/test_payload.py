@@ -500,7 +500,7 @@ def test_image_for_a_model_that_takes_none(payload_tool, tmp_path):
   _write_saved_model(tmp_path / 'table', _signature(
       [('y', 'float32', (None,))], [('x', 'float32', (None, 10))]))
   image = tmp_path / 'a.jpg'
-  image.write_bytes(b'not read before this is known')
+  image.write_bytes(b'\xff\xd8\xff, and nothing that can be decoded')
   done = payload_tool(f'--saved_model_dir={tmp_path}/table', f'--image={image}')
   assert done.returncode == 1
   assert 'takes an image: its inputs are x (float32 [?, 10])' in done.stderr

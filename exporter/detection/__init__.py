@@ -7,7 +7,7 @@ What the top of the package uses:
 * `environment`: makes `object_detection` importable, on any TensorFlow; called
   before either is imported.
 * `pipeline_config`: reads one, with overrides.
-* `inputs`: what an exported model can take.
+* `inputs`: what an exported model can take; `image_decoding` decodes it.
 * `checkpoint`: finds the one to export, and proves that it fits; `checkpoint_choice`
   tells early what cannot be one.
 * `tracing`: traces a function once, without AutoGraph where that is possible.

@@ -8,6 +8,7 @@ no image, such as boxes or context features, are zeros.
 from __future__ import annotations
 
 import os
+import re
 
 from exporter.errors import UserError
 from exporter.paths.urls import check_is_local
@@ -17,11 +18,19 @@ from exporter.saved_model.signature import (
 _PIXEL_DTYPES = ('uint8', 'int32', 'float16', 'float32', 'float64')
 
 
+# How files begin: those that TensorFlow decodes, and what people mistake for them.
+_DECODED = {b'\xff\xd8\xff': 'JPEG', b'\x89PNG': 'PNG', b'GIF8': 'GIF', b'BM': 'BMP'}
+_OTHERS = {'WebP': rb'RIFF....WEBP', 'TIFF': rb'II\*\0|MM\0\*', 'PDF': rb'%PDF',
+           'HEIC or AVIF': rb'....ftyp', 'JPEG 2000': rb'....jP  |\xff\x4f\xff\x51',
+           'SVG': rb'\s*<(svg|\?xml)', 'JPEG XL': rb'....JXL |\xff\x0a'}
+_KINDS = 'JPEG, PNG, GIF or BMP'
+
+
 def read_image_file(path: str | os.PathLike) -> bytes:
-  """The bytes of an image file.
+  """The bytes of a JPEG, PNG, GIF or BMP file, as its first bytes say.
 
   Raises:
-    UserError: there is none, it cannot be read, or it is empty.
+    UserError: there is none, it cannot be read, it is empty or something else.
   """
   check_is_local(path, 'image')
   try:
@@ -31,6 +40,10 @@ def read_image_file(path: str | os.PathLike) -> bytes:
     raise UserError(f'The image {path} cannot be read: {e.strerror or e}.') from e
   if not encoded:
     raise UserError(f'The image {path} is empty.')
+  if not encoded.startswith(tuple(_DECODED)):
+    other = next((f'{kind}, and no' for kind, start in _OTHERS.items()
+                  if re.match(start, encoded, re.DOTALL)), 'no')
+    raise UserError(f'The image {path} is {other} {_KINDS} image.')
   return encoded
 
 
@@ -72,14 +85,14 @@ def run_on_image(saved_model_dir: str | os.PathLike, signature: Signature,
     model = tf.saved_model.load(find_saved_model(saved_model_dir),
                                 tags=list(signature.tags) or None)
   except (tf.errors.OpError, OSError, ValueError) as e:
-    raise UserError(f'{saved_model_dir} cannot be loaded: {_first_line(e)}') from e
+    raise UserError(f'{saved_model_dir} cannot be loaded: {first_line(e)}') from e
   function = model.signatures[signature.name]
   inputs = _inputs(tf, signature, encoded, path, function.graph.as_graph_def())
   try:
     outputs = function(**inputs)
   except tf.errors.OpError as e:
     raise UserError(
-        f'{saved_model_dir} cannot be run on {path}: {_first_line(e)}') from e
+        f'{saved_model_dir} cannot be run on {path}: {first_line(e)}') from e
   return {key: tensor.numpy() for key, tensor in outputs.items()}
 
 
@@ -151,7 +164,8 @@ def _decode(tf, encoded: bytes, channels: int, path):
   try:
     return tf.io.decode_image(encoded, channels=channels, expand_animations=False)
   except tf.errors.InvalidArgumentError as e:
-    raise UserError(f'{path} is no JPEG, PNG, GIF or BMP image.') from e
+    raise UserError(f'The image {path} is damaged: it begins as a {_KINDS} file and'
+                    f' cannot be decoded.') from e
 
 
 def _parses_examples(graph_def) -> bool:
@@ -173,6 +187,7 @@ def _example(tf, encoded: bytes) -> bytes:
   })).SerializeToString()
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+  """What an error of TensorFlow says first, as the end of a sentence."""
   lines = str(error).strip().splitlines() or [type(error).__name__]
   return lines[0][:300].rstrip('.') + '.'

@@ -2,8 +2,10 @@
 
 The first request to a model takes many times as long as a later one. A server
 that finds `assets.extra/tf_serving_warmup_requests` sends itself what is in it
-before it calls the model ready.
+before it calls the model ready, and refuses a model that cannot answer.
 """
+
+from __future__ import annotations
 
 import importlib.util
 import os
@@ -11,7 +13,8 @@ from collections.abc import Sequence
 
 from exporter.serving import image_request
 from exporter.errors import UserError
-from exporter.saved_model.signature import DEFAULT_SIGNATURE, read_signature
+from exporter.paths import plain_paths
+from exporter.saved_model.signature import DEFAULT_SIGNATURE, Signature, read_signature
 
 _FILE = os.path.join('assets.extra', 'tf_serving_warmup_requests')
 
@@ -49,16 +52,19 @@ def write(saved_model_dir: str, images: Sequence[str],
       are no image are zeros.
 
   Raises:
-    UserError: an image cannot be decoded, or no input takes one.
+    UserError: an image cannot be decoded, no input takes one, or the model
+      cannot be run on it; nothing is written then.
   """
   import tensorflow as tf
   signature = read_signature(saved_model_dir, signature_name)
   graph_def = _graph_def(saved_model_dir)
+  requests = [image_request.image_inputs(signature, image, graph_def)
+              for image in images]
+  _check_answered(saved_model_dir, signature, images, requests)
   path = os.path.join(saved_model_dir, _FILE)
   os.makedirs(os.path.dirname(path), exist_ok=True)
   with tf.io.TFRecordWriter(path) as writer:
-    for image in images:
-      inputs = image_request.image_inputs(signature, image, graph_def)
+    for inputs in requests:
       writer.write(_prediction_log(signature_name, inputs).SerializeToString())
 
 
@@ -66,6 +72,30 @@ def _graph_def(saved_model_dir: str):
   from exporter.saved_model import files
   return files.serving_graph(
       files.read_saved_model(saved_model_dir)).graph_def
+
+
+def _check_answered(saved_model_dir: str, signature: Signature,
+                    images: Sequence[str], requests: Sequence[dict]) -> None:
+  """Runs the SavedModel on each request, with the loader that servers use.
+
+  Raises:
+    UserError: it cannot be run on one.
+  """
+  import tensorflow as tf
+  with plain_paths.of_folder(saved_model_dir) as plain, \
+      tf.Graph().as_default(), tf.compat.v1.Session() as session:
+    meta_graph = tf.compat.v1.saved_model.load(session, list(signature.tags), plain)
+    definition = meta_graph.signature_def[signature.name]
+    # What is sparse or ragged has no name of its own.
+    outputs = [info.name for info in definition.outputs.values() if info.name]
+    for image, inputs in zip(images, requests):
+      try:
+        session.run(outputs, {definition.inputs[key].name: value.numpy()
+                              for key, value in inputs.items()})
+      except tf.errors.OpError as e:
+        raise UserError(
+            f'The warm-up image {image} cannot be run by the model, which a server'
+            f' would then refuse to load: {image_request.first_line(e)}') from e
 
 
 def _prediction_log(signature_name: str, inputs):

@@ -1,6 +1,7 @@
 """Warm-up requests: what they hold, and that the model answers them."""
 
 import hashlib
+import pathlib
 import shutil
 
 import numpy as np
@@ -11,6 +12,7 @@ from exporter.errors import UserError
 from exporter.output_keys import OutputSelection
 from families import (
     CONTEXT_RCNN, DEEPMAC, MASK_RCNN, SSD, SSD_ENCODED, SSD_FLOAT, SSD_TF_EXAMPLE)
+from image_files import write_image_files
 
 _WARMUP = 'assets.extra/tf_serving_warmup_requests'
 
@@ -38,9 +40,20 @@ def test_no_image_needs_no_package(monkeypatch):
 
 
 def test_a_missing_package_is_named(monkeypatch, tmp_path):
-  (tmp_path / 'x.jpg').write_bytes(b'x')
+  (tmp_path / 'x.jpg').write_bytes(b'\xff\xd8\xff')
   monkeypatch.setattr(warmup_requests.importlib.util, 'find_spec', lambda name: None)
   with pytest.raises(UserError, match='pip install tensorflow-serving-api'):
+    warmup_requests.check_images([str(tmp_path / 'x.jpg')])
+
+
+@pytest.mark.parametrize('content, says', [
+    (b'RIFF\x10\0\0\0WEBPVP8 ', 'is WebP, and no JPEG, PNG, GIF or BMP image'),
+    (b'II*\0', 'is TIFF'), (b'\0\0\0\x18ftypheic', 'is HEIC or AVIF'),
+    (b'<svg xmlns="">', 'is SVG'), (b'%PDF-1.4', 'is PDF'),
+    (b'hello', 'x.jpg is no JPEG, PNG, GIF or BMP image'), (b'', 'is empty')])
+def test_what_no_model_decodes_is_named(tmp_path, content, says):
+  (tmp_path / 'x.jpg').write_bytes(content)
+  with pytest.raises(UserError, match=says):
     warmup_requests.check_images([str(tmp_path / 'x.jpg')])
 
 
@@ -100,6 +113,39 @@ def test_export_for_a_server(exporter_server, loader_server, exports, image,
   run(2).ok()
   assert _digest(tmp_path / 'ssd' / '1') == first
   assert not (tmp_path / 'ssd' / '2' / _WARMUP).exists()
+
+
+@pytest.fixture
+def as_stock_decodes(tf, save) -> pathlib.Path:
+  """A model that decodes as stock's exports do, where a GIF becomes its frames."""
+  def decode(encoded):
+    image = tf.io.decode_image(encoded, channels=3)
+    image.set_shape([None, None, 3])
+    return tf.image.resize(image, [8, 8])
+
+  module = tf.Module()
+  module.detect = tf.function(
+      lambda x: {'detection_boxes': tf.map_fn(decode, x, fn_output_signature=tf.float32)},
+      input_signature=[tf.TensorSpec([None], tf.string, 'input_tensor')])
+  return save(module, module.detect)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('images, says', [
+    (['noise.png', 'moving.gif'], r'image \S*moving.gif cannot be run by the model'),
+    (['noise.png', 'cut.png'], r'image \S*cut.png is damaged'),
+])
+def test_what_the_model_cannot_run_is_not_written(
+    as_stock_decodes, image, tmp_path, images, says):
+  write_image_files(tmp_path)
+  shutil.copy(image, tmp_path / 'noise.png')
+  (tmp_path / 'cut.png').write_bytes(image.read_bytes()[:200])
+  source = str(as_stock_decodes)
+  with pytest.raises(UserError, match=says):
+    warmup_requests.write(source, [str(tmp_path / name) for name in images])
+  assert not (as_stock_decodes / 'assets.extra').exists()
+  warmup_requests.write(source, [str(tmp_path / 'noise.png')])
+  assert (as_stock_decodes / _WARMUP).exists()
 
 
 @pytest.mark.slow
