@@ -150,8 +150,10 @@ class DetectionInferenceModule(tf.Module):
     """Drops what was not asked for; makes the rest as clients expect it."""
     classes = fields.DetectionResultFields.detection_classes
     # Before anything is dropped, so that the offset never depends on the choice.
-    detections[classes] = (
-        tf.cast(detections[classes], tf.float32) + _LABEL_ID_OFFSET)
+    # Region proposals, of Faster R-CNN with one stage, have no classes.
+    if classes in detections:
+      detections[classes] = (
+          tf.cast(detections[classes], tf.float32) + _LABEL_ID_OFFSET)
     if self._output_selection is None:
       kept = list(detections)
     else:
