@@ -11,6 +11,7 @@ import os
 import re
 
 from exporter.errors import UserError
+from exporter.paths import plain_paths
 from exporter.paths.urls import check_is_local
 from exporter.saved_model.signature import (
     Signature, TensorSpec, find_saved_model, shape_text)
@@ -80,20 +81,20 @@ def run_on_image(saved_model_dir: str | os.PathLike, signature: Signature,
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
   import tensorflow as tf
   _decode(tf, encoded, 3, path)  # Before the model is loaded, which takes long.
-  try:
-    # The object is kept: it owns the variables, the function does not.
-    model = tf.saved_model.load(find_saved_model(saved_model_dir),
-                                tags=list(signature.tags) or None)
-  except (tf.errors.OpError, OSError, ValueError) as e:
-    raise UserError(f'{saved_model_dir} cannot be loaded: {first_line(e)}') from e
-  function = model.signatures[signature.name]
-  inputs = _inputs(tf, signature, encoded, path, function.graph.as_graph_def())
-  try:
-    outputs = function(**inputs)
-  except tf.errors.OpError as e:
-    raise UserError(
-        f'{saved_model_dir} cannot be run on {path}: {first_line(e)}') from e
-  return {key: tensor.numpy() for key, tensor in outputs.items()}
+  with plain_paths.of_folder(find_saved_model(saved_model_dir)) as plain:
+    try:
+      # The object is kept: it owns the variables, the function does not.
+      model = tf.saved_model.load(plain, tags=list(signature.tags) or None)
+    except (tf.errors.OpError, OSError, ValueError) as e:
+      raise UserError(f'{saved_model_dir} cannot be loaded: {first_line(e)}') from e
+    function = model.signatures[signature.name]
+    inputs = _inputs(tf, signature, encoded, path, function.graph.as_graph_def())
+    try:
+      outputs = function(**inputs)
+    except tf.errors.OpError as e:
+      raise UserError(
+          f'{saved_model_dir} cannot be run on {path}: {first_line(e)}') from e
+    return {key: tensor.numpy() for key, tensor in outputs.items()}
 
 
 def image_inputs(signature: Signature, path: str | os.PathLike, graph_def) -> dict:

@@ -223,6 +223,13 @@ def test_every_kind_of_image_input(tf, tmp_path, photo, kind, mean, row):
   assert np.all((outputs['mean'] > 2 * 100) & (outputs['mean'] < 2 * 155))
 
 
+def test_a_folder_with_brackets_in_its_name(tf, tmp_path, photo):
+  spec, function = _image_functions(tf)['uint8']
+  _save(tf, tmp_path / 'run [v2]', [spec], function)
+  payload = read_payload(tmp_path / 'run [v2]', image=str(photo))
+  assert payload.output('mean').shape == (1, 3)
+
+
 def test_side_inputs_are_zeros(tf, tmp_path, photo):
   module = tf.Module()
   module.call = tf.function(
