@@ -47,7 +47,8 @@ def check_checkpoint_stays(checkpoint_path: str, output_directory: str) -> None:
   Raises:
     UserError: a file of it lies where the export writes one of its own.
   """
-  for file in glob.glob(f'{glob.escape(checkpoint_path)}.*'):
+  files = glob.glob(f'{glob.escape(checkpoint_path)}.*')
+  for file in files or [f'{checkpoint_path}.index']:  # Of a URL, none.
     for path in (file, os.path.realpath(file)):
       if _is_written(path, output_directory):
         raise UserError(

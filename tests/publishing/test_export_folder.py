@@ -47,3 +47,11 @@ def test_data_that_is_a_link_into_the_export(tmp_path):
   with pytest.raises(UserError, match='ckpt-9'):
     export_folder.check_checkpoint_stays(
         str(training / 'ckpt-9'), str(tmp_path / 'exported'))
+
+
+def test_urls():
+  for folder, end in (('gs://zoo', ''), ('gs://zoo/', ''), ('gs://zoo', '/')):
+    with pytest.raises(UserError, match='lies where the export writes'):
+      export_folder.check_checkpoint_stays(f'gs://zoo{end}/checkpoint/ckpt-0', folder)
+  export_folder.check_checkpoint_stays('gs://zoo/checkpoint/ckpt-7', 'gs://zoo')
+  export_folder.check_checkpoint_stays('gs://zoo/checkpoint/ckpt-0', 'gs://other')
