@@ -50,7 +50,7 @@ def read_image_file(path: str | os.PathLike) -> bytes:
 
 def check_takes_image(signature: Signature) -> None:
   """Raises UserError where no input of the signature can take an image."""
-  if not any(_takes_pixels(s) or _takes_strings(s) for s in signature.inputs.values()):
+  if not any(takes_pixels(s) or takes_strings(s) for s in signature.inputs.values()):
     inputs = ', '.join(f'{spec.key} ({spec.dtype} {shape_text(spec.shape)})'
                        for spec in signature.inputs.values()) or 'none'
     raise UserError(
@@ -120,7 +120,8 @@ def _inputs(tf, signature: Signature, encoded: bytes, path, graph_def) -> dict:
           for spec in signature.inputs.values()}
 
 
-def _takes_pixels(spec: TensorSpec) -> bool:
+def takes_pixels(spec: TensorSpec) -> bool:
+  """Whether an input can be an image or a batch of them, as pixels."""
   if spec.dtype not in _PIXEL_DTYPES:
     return False
   if spec.shape is None:
@@ -131,15 +132,16 @@ def _takes_pixels(spec: TensorSpec) -> bool:
   return len(spec.shape) == 3 and spec.shape[0] != 1 and spec.shape[2] == 3
 
 
-def _takes_strings(spec: TensorSpec) -> bool:
+def takes_strings(spec: TensorSpec) -> bool:
+  """Whether an input can be an encoded image, or a message that holds one."""
   return spec.dtype == 'string'
 
 
 def _value(tf, spec: TensorSpec, encoded: bytes, path, graph_def):
-  if _takes_strings(spec):
-    text = _example(tf, encoded) if _parses_examples(graph_def) else encoded
+  if takes_strings(spec):
+    text = example(tf, encoded) if parses_examples(graph_def) else encoded
     return tf.constant(text, shape=_known(spec.shape))
-  if _takes_pixels(spec):
+  if takes_pixels(spec):
     return _pixels(tf, spec, encoded, path)
   return tf.zeros(_known(spec.shape), spec.dtype)
 
@@ -169,7 +171,7 @@ def _decode(tf, encoded: bytes, channels: int, path):
                     f' cannot be decoded.') from e
 
 
-def _parses_examples(graph_def) -> bool:
+def parses_examples(graph_def) -> bool:
   """Whether the graph takes strings apart as `tf.Example` messages."""
   nodes = [*graph_def.node]
   for body in graph_def.library.function:
@@ -177,7 +179,8 @@ def _parses_examples(graph_def) -> bool:
   return any(node.op.startswith('Parse') and 'Example' in node.op for node in nodes)
 
 
-def _example(tf, encoded: bytes) -> bytes:
+def example(tf, encoded: bytes) -> bytes:
+  """A serialized `tf.Example` that holds an encoded image as upstream reads it."""
   def feature(value: bytes):
     return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
 
