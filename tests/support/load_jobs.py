@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import tensorflow as tf
 
@@ -49,6 +51,34 @@ def run_in_session(saved_model_dir: str, inputs_path: str, outputs_path: str):
   np.savez(outputs_path, **outputs)
   return [{name: info.name for name, info in side.items()}
           for side in (signature.inputs, signature.outputs)]
+
+
+def run_frozen(saved_model_dir: str, inputs_path: str) -> dict[str, bool]:
+  """Whether each output is bit for bit the same after freezing as TF1 does it."""
+  given = _load_inputs(inputs_path)
+  with _unoptimized_session() as session:
+    signature = tf.compat.v1.saved_model.load(
+        session, ['serve'], saved_model_dir).signature_def['serving_default']
+    feeds = {signature.inputs[name].name: value for name, value in given.items()}
+    fetches = {key: info.name for key, info in signature.outputs.items()}
+    expected = session.run(fetches, feeds)
+    frozen = tf.compat.v1.graph_util.convert_variables_to_constants(
+        session, session.graph_def,
+        sorted({name.partition(':')[0] for name in fetches.values()}))
+  assert not [n for n in frozen.node if n.op in ('VarHandleOp', 'ReadVariableOp')]
+  with _unoptimized_session() as session:
+    tf.import_graph_def(frozen, name='')
+    found = session.run(fetches, feeds)
+  return {key: bool(np.array_equal(found[key], expected[key])) for key in fetches}
+
+
+@contextlib.contextmanager
+def _unoptimized_session():
+  """A session of its own graph, without Grappler, which folds constants."""
+  config = tf.compat.v1.ConfigProto()
+  config.graph_options.rewrite_options.disable_meta_optimizer = True
+  with tf.Graph().as_default(), tf.compat.v1.Session(config=config) as session:
+    yield session
 
 
 def _takes_names(loaded, tensors) -> bool:

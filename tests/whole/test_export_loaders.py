@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from exports import assert_same
-from families import FAMILIES, INPUT_TYPES, MASK_RCNN
+from families import EFFICIENTDET, FAMILIES, INPUT_TYPES, MASK_RCNN
 
 pytestmark = pytest.mark.slow
 
@@ -45,6 +45,14 @@ def session(exports, loader_server):
 @pytest.mark.parametrize('family', _params((*FAMILIES, *INPUT_TYPES)))
 def test_session_loader(exports, session, family):
   assert_same(session(family)[0], _kept(exports, family))
+
+
+@pytest.mark.parametrize('family', [MASK_RCNN, EFFICIENTDET], ids=lambda f: f.name)
+def test_frozen_as_tf1_does(exports, loader_server, family):
+  same = loader_server.run(
+      'load_jobs:run_frozen', exports.selected(family) / 'saved_model',
+      exports.inputs(family)).ok().value
+  assert same == dict.fromkeys(_kept(exports, family), True)
 
 
 # The C API is given numbers; a string tensor would need TensorFlow's headers.

@@ -53,6 +53,12 @@ def expected(exports, family):
   return {key: stock[key] for key in keys}
 
 
+def test_frozen_as_tf1_does(exports, family, slimmed, expected, loader_server):
+  same = loader_server.run('load_jobs:run_frozen', slimmed / 'saved_model',
+                           exports.inputs(family)).ok().value
+  assert same == dict.fromkeys(expected, True)
+
+
 def test_outputs_are_stocks_bit_for_bit(exports, family, slimmed, expected):
   loaded = exports.load_and_run(family, slimmed)
   assert_same(loaded.signed, expected)
