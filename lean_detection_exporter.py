@@ -28,6 +28,10 @@ def dead_nodes():
   return _run('dead_nodes')
 
 
+def draw_detections():
+  return _run('draw_detections')
+
+
 def triton_config():
   return _run('triton_config')
 

@@ -13,6 +13,7 @@ _OBJECT_DETECTION = [
     'tf-models-official>=2.8',  # Brings the tf-keras of TensorFlow's minor version.
     'tf-models-research-object-detection==2.8.0.post1',
 ]
+_DRAW = ['pillow>=10.1']
 _PLOT = ['matplotlib']
 _PATCHES = ['libcst']
 _SERVING = ['grpcio', 'tensorflow-serving-api']
@@ -27,9 +28,9 @@ _INTEROP = [
     'tritonclient[grpc]',
 ]
 _EVALUATION = ['lvis', 'opencv-python-headless', 'pycocotools']  # Upstream's.
-_TEST = ['hypothesis', 'pillow', 'pytest', *_EVALUATION, *_PLOT, *_PATCHES,
+_TEST = ['hypothesis', 'pytest', *_DRAW, *_EVALUATION, *_PLOT, *_PATCHES,
          *_SERVING]
-_COMMANDS = ['dead_nodes', 'exporter_main_v2', 'saved_model_payload',
+_COMMANDS = ['dead_nodes', 'draw_detections', 'exporter_main_v2', 'saved_model_payload',
              'slim_saved_model', 'triton_config']
 
 setuptools.setup(
@@ -47,6 +48,7 @@ setuptools.setup(
     py_modules=['lean_detection_exporter'],
     install_requires=['absl-py', 'numpy', 'protobuf', 'PyYAML', 'rich'],
     extras_require={
+        'draw': _DRAW,
         'interop': _INTEROP,
         'object_detection': _OBJECT_DETECTION,
         'patches': _PATCHES,

@@ -183,7 +183,7 @@ def test_modules_that_are_started_exist():
 def test_flags_of_the_readme_exist():
   ours = set().union(*(_help_of(f'exporter.{command}') for command in (
       'exporter_main_v2', 'slim_saved_model', 'payload', 'dead_nodes',
-      'triton_config')))
+      'triton_config', 'draw_detections')))
   unknown = [(flag, line) for line in _text(_README).splitlines()
              for flag in re.findall(r'--[a-z][\w-]*', line)
              if flag not in ours and _FOREIGN.get(flag, '\0') not in line]

@@ -10,4 +10,6 @@ What other folders use:
 * `size_limits`: how large a response may be.
 * `grpc_size`: bytes of a `PredictResponse`, without making one.
 * `rest_json`: the JSON that TensorFlow Serving writes, byte for byte.
+* `detections`: those of one image, out of a model or a saved response; `drawing` draws
+  them on the photo, `masks` pastes their masks, `label_map` has the classes' names.
 """

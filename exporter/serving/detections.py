@@ -1,0 +1,177 @@
+"""The detections of one image, whatever form a response came in.
+
+    detections = from_rest(json.load(f))   # or from_grpc(stub.Predict(request))
+
+Whatever a model returns is a row or an array an image; the batch is taken off.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Mapping
+
+import numpy as np
+
+from exporter.errors import UserError
+from exporter.paths.urls import check_is_local
+
+# One image's outputs by key: arrays without the batch dimension.
+Detections = dict[str, np.ndarray]
+
+BOXES, SCORES, CLASSES = 'detection_boxes', 'detection_scores', 'detection_classes'
+MASKS, COUNT = 'detection_masks', 'num_detections'
+KEYPOINTS, KEYPOINT_SCORES = 'detection_keypoints', 'detection_keypoint_scores'
+
+# The shape of each for N detections.
+_SHAPES = {BOXES: ('N', 4), SCORES: ('N',), CLASSES: ('N',),
+           MASKS: ('N', 'rows', 'columns'), KEYPOINTS: ('N', 'keypoints', 2),
+           KEYPOINT_SCORES: ('N', 'keypoints'), COUNT: ()}
+
+
+def from_outputs(outputs: Mapping[str, np.ndarray], index: int = 0) -> Detections:
+  """The detections of image `index`, of arrays with the batch first.
+
+  Raises:
+    UserError: the batch has no such image.
+  """
+  found = {}
+  for key, values in outputs.items():
+    values = np.asarray(values)
+    if not values.ndim:
+      continue  # Not of an image.
+    if not 0 <= index < len(values):
+      raise UserError(f'The response has {len(values)} images and no image {index};'
+                      ' the first is 0.')
+    found[key] = values[index]
+  return found
+
+
+def from_grpc(response, index: int = 0) -> Detections:
+  """The detections of one image in a `PredictResponse`; imports TensorFlow."""
+  import tensorflow as tf
+  return from_outputs({key: tf.make_ndarray(tensor)
+                       for key, tensor in response.outputs.items()}, index)
+
+
+def from_rest(response: Mapping, index: int = 0) -> Detections:
+  """The detections of one image in a REST response, in rows or in columns.
+
+  Raises:
+    UserError: it is an error, no answer to a predict request, or has no such image.
+  """
+  try:
+    if 'predictions' in response:  # To a request with `instances`: by image.
+      rows = response['predictions']
+      if not 0 <= index < len(rows):
+        raise UserError(f'The response has {len(rows)} images and no image {index};'
+                        ' the first is 0.')
+      return {key: np.asarray(values) for key, values in rows[index].items()}
+    if 'outputs' in response:  # To a request with `inputs`: by output.
+      return from_outputs(response['outputs'], index)
+  except UserError:
+    raise
+  except (TypeError, AttributeError, ValueError) as e:  # Other JSON, ragged lists.
+    raise UserError(f'The response is not one of a detection model: {e}.') from e
+  said = response.get('error') if isinstance(response, Mapping) else None
+  raise UserError('The response has neither predictions nor outputs'
+                  + (f': {said!r}.' if said else '.'))
+
+
+def read_response(path: str | os.PathLike, index: int = 0) -> Detections:
+  """The detections of one image in a file: REST's JSON or a `PredictResponse`.
+
+  A file of the latter is what `response.SerializeToString()` gave; it imports
+  TensorFlow.
+
+  Raises:
+    UserError: it cannot be read, or is neither.
+  """
+  check_is_local(path, 'response')
+  try:
+    with open(path, 'rb') as f:
+      content = f.read()
+  except OSError as e:
+    raise UserError(f'The response {path} cannot be read: {e.strerror or e}.') from e
+  start = content.removeprefix(b'\xef\xbb\xbf').lstrip()[:1]
+  if start not in (b'{', b'['):  # A PredictResponse begins with a field's tag.
+    return from_outputs(_parse_grpc(content, path), index)
+  try:
+    response = json.loads(content)
+  except ValueError as e:
+    raise UserError(f'The response {path} is not valid JSON: {e}.') from e
+  return from_rest(response, index)
+
+
+def check_drawable(detections: Detections) -> None:
+  """Raises UserError where there is nothing to draw, or a shape does not fit."""
+  if BOXES not in detections and KEYPOINTS not in detections:
+    raise UserError(
+        f'The response has neither {BOXES} nor {KEYPOINTS}, only'
+        f' {", ".join(sorted(detections)) or "nothing"}.')
+  if MASKS in detections and BOXES not in detections:
+    raise UserError(f'The response has {MASKS} and no {BOXES}, which say where they'
+                    ' lie.')
+  count = count_of(detections)
+  for key, names in _SHAPES.items():
+    # JSON has lost the shapes of what is empty.
+    if key not in detections or not count:
+      continue
+    array = detections[key]
+    if not np.issubdtype(array.dtype, np.number) or array.ndim != len(names) or any(
+        isinstance(name, int) and name != size for name, size in zip(names, array.shape)
+        ) or (names and len(array) < count):
+      raise UserError(
+          f'{key} is {array.dtype} {list(array.shape)}; for {count} detections it'
+          f' must be numbers of the shape [{", ".join(map(str, names))}].')
+
+
+def count_of(detections: Detections) -> int:
+  """How many detections there are: `num_detections`, or all rows."""
+  if COUNT in detections:
+    count = np.asarray(detections[COUNT])
+    if count.size != 1 or not np.isfinite(np.float64(count)) or count < 0:
+      raise UserError(f'{COUNT} is {count.tolist()}; it must be one number.')
+    return int(count.reshape([]))
+  return min((len(detections[key]) for key in (BOXES, SCORES, KEYPOINTS)
+              if key in detections), default=0)
+
+
+def _parse_grpc(content: bytes, path) -> dict[str, np.ndarray]:
+  from google.protobuf.message import DecodeError
+  problem = None
+  try:
+    entries = _response_class().FromString(content).outputs
+  except DecodeError as e:
+    entries, problem = [], e
+  if not entries:
+    raise UserError(f'The response {path} is neither JSON nor a serialized'
+                    f' PredictResponse.') from problem
+  import tensorflow as tf
+  from tensorflow.core.framework import tensor_pb2
+  try:
+    return {entry.key: tf.make_ndarray(tensor_pb2.TensorProto.FromString(entry.value))
+            for entry in entries}
+  except (DecodeError, TypeError, ValueError) as e:
+    raise UserError(f'The response {path} is damaged: {e}.') from e
+
+
+@functools.cache
+def _response_class():
+  """`PredictResponse`, its tensors unparsed, without tensorflow_serving."""
+  from google.protobuf import descriptor_pb2
+  from google.protobuf import message_factory
+  field = descriptor_pb2.FieldDescriptorProto
+  package = 'exporter.serving.detections'
+  file = descriptor_pb2.FileDescriptorProto(
+      name=package + '.proto', package=package, syntax='proto3')
+  entry = file.message_type.add(name='Entry')
+  entry.field.add(name='key', number=1, type=field.TYPE_STRING,
+                  label=field.LABEL_OPTIONAL)
+  entry.field.add(name='value', number=2, type=field.TYPE_BYTES,
+                  label=field.LABEL_OPTIONAL)
+  file.message_type.add(name='Response').field.add(
+      name='outputs', number=1, type=field.TYPE_MESSAGE, label=field.LABEL_REPEATED,
+      type_name=f'.{package}.Entry')
+  return message_factory.GetMessages([file])[package + '.Response']
