@@ -38,7 +38,7 @@ from benchmarks import machine, processes, round_trip_client, server_process
 from benchmarks.round_trip_client import SERVER_PARTS, Contender, Measured
 from exporter import command_line
 from exporter.errors import UserError
-from exporter.saved_model.signature import find_saved_model
+from exporter.saved_model.files import find_saved_model
 
 _PIPELINES = {
     'large': 'mask_rcnn_inception_resnet_v2_1024x1024_coco17_gpu-8',

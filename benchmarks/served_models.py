@@ -15,8 +15,9 @@ import grpc
 import numpy as np
 
 from exporter.errors import UserError
+from exporter.saved_model.files import find_saved_model, version_folders
 from exporter.saved_model.signature import (
-    DEFAULT_SIGNATURE, TensorSpec, find_saved_model, read_signatures, shape_text)
+    DEFAULT_SIGNATURE, TensorSpec, read_signatures, shape_text)
 from exporter.serving.rest_json import dtype_name
 
 # Of a SavedModel that lies in no numbered folder.
@@ -49,13 +50,9 @@ def find_version(path: str) -> tuple[int, str]:
   Raises:
     UserError: it is none of these.
   """
-  if os.path.isdir(path):
-    complete = [name for name in os.listdir(path)
-                if name.isdecimal()
-                and os.path.isfile(os.path.join(path, name, 'saved_model.pb'))]
-    if complete:
-      version = max(complete, key=int)
-      return int(version), os.path.join(path, version)
+  versions = version_folders(path)
+  if versions:
+    return int(versions[-1]), os.path.join(path, versions[-1])
   return _ONLY_VERSION, find_saved_model(path)
 
 

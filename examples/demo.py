@@ -126,12 +126,12 @@ def _step(what: str, *arguments: str) -> float:
 
 def _reload(name: str, export_seconds: float) -> Export:
   import numpy as np
-  from exporter.saved_model import files
+  from exporter.saved_model.files import SavedModelFiles
 
   _step(f'reload of the {name} export', '-c',
         f'from examples import demo; demo.detect({name!r})')
   folder = _WORK / name / 'saved_model'
-  graph = files.read_saved_model(str(folder)).meta_graphs[0].graph_def
+  graph = SavedModelFiles.open(folder).serving_graph.graph_def
   return Export(
       export_seconds=export_seconds,
       load_seconds=json.loads(_load_file(name).read_text()),

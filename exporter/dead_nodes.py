@@ -18,7 +18,7 @@ from rich import table as rich_table
 from exporter import command_line
 from exporter.detection import environment
 from exporter.errors import UserError
-from exporter.saved_model.signature import find_saved_model
+from exporter.saved_model.files import SavedModelFiles, find_saved_model
 
 _SAVED_MODEL_DIR = flags.DEFINE_string(
     'saved_model_dir', None, 'The SavedModel to walk through.', required=True)
@@ -92,8 +92,7 @@ def main(argv):
       raise UserError(f'The argument {argv[1]!r} is not a flag.')
     folder = find_saved_model(_SAVED_MODEL_DIR.value)
     environment.check_tensorflow()
-    from exporter.saved_model import files  # Imports TensorFlow.
-    counts = dead_nodes(files.serving_graph(files.read_saved_model(folder)))
+    counts = dead_nodes(SavedModelFiles.open(folder).serving_graph)
   except UserError as e:
     print(f'dead_nodes: {e}', file=sys.stderr)
     sys.exit(1)

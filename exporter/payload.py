@@ -20,6 +20,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from collections.abc import Iterable
 
 from absl import flags
 from absl import logging
@@ -36,7 +37,8 @@ from exporter.saved_model.signature import DEFAULT_SIGNATURE, read_signature
 
 
 def read_payload(saved_model_dir: str, signature_name: str = DEFAULT_SIGNATURE,
-                 image: str | None = None) -> Payload:
+                 image: str | None = None,
+                 tag_set: Iterable[str] | None = None) -> Payload:
   """What one response of a SavedModel's signature costs.
 
     >>> payload = read_payload('exported')
@@ -47,15 +49,18 @@ def read_payload(saved_model_dir: str, signature_name: str = DEFAULT_SIGNATURE,
     'detection_multiclass_scores'
 
   Args:
-    saved_model_dir: the SavedModel, or the directory with it in `saved_model/`.
+    saved_model_dir: the SavedModel, or a folder that holds it, see
+      `files.find_saved_model`.
     signature_name: which of its signatures.
     image: a JPEG, PNG, GIF or BMP file to run the model on, which imports
       TensorFlow; None takes the sizes from the signature, without TensorFlow.
+    tag_set: the tags of the MetaGraph that is meant, where there are several; None:
+      the one tagged `serve` and nothing else.
 
   Raises:
     UserError: see `read_signature` and `run_on_image`.
   """
-  signature = read_signature(saved_model_dir, signature_name)
+  signature = read_signature(saved_model_dir, signature_name, tag_set)
   if image is None:
     return static_payload(saved_model_dir, signature)
   outputs = run_on_image(saved_model_dir, signature, image)

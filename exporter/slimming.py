@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from exporter.detection import environment
 from exporter.publishing import atomic_directory
 from exporter.publishing import export_folder
 from exporter.publishing import serving_version as serving_layout
-from exporter.saved_model.signature import find_saved_model
+from exporter.saved_model.files import SavedModelFiles, find_saved_model, newest_version
 from exporter.serving import warmup_requests
 from exporter.errors import UserError, did_you_mean
 from exporter.output_keys import OutputSelection
@@ -94,7 +94,8 @@ def slim_saved_model(saved_model_dir: str,
                      in_place: bool = False,
                      dry_run: bool = False,
                      serving_version: int | None = None,
-                     warmup_images: Sequence[str] = ()) -> SlimReport:
+                     warmup_images: Sequence[str] = (),
+                     tag_set: Iterable[str] | None = None) -> SlimReport:
   """Writes a SavedModel with only the selected outputs of a signature.
 
     >>> report = slim_saved_model(
@@ -107,8 +108,8 @@ def slim_saved_model(saved_model_dir: str,
     True
 
   Args:
-    saved_model_dir: the SavedModel, or the export folder that has it as
-      `saved_model/`; never changed, unless `in_place`.
+    saved_model_dir: the SavedModel, or a folder that holds it, see
+      `files.find_saved_model`; never changed, unless `in_place`.
     output_directory: where the slimmed one goes. It appears complete or not at
       all; a SavedModel that stands there is replaced.
     selection: which outputs of `signature` stay.
@@ -120,12 +121,16 @@ def slim_saved_model(saved_model_dir: str,
     serving_version: also writes the slimmed one to `output_directory/N/`, where
       TensorFlow Serving looks for version N.
     warmup_images: image files with which TensorFlow Serving warms it up.
+    tag_set: the tags of the MetaGraph to slim, where there are several; None: the
+      one tagged `serve` and nothing else.
 
   Raises:
     UserError: an argument does not fit, or the SavedModel cannot be read or
       holds something that cannot be pruned.
   """
   warmup_images = [os.fspath(image) for image in warmup_images]
+  if in_place:
+    _check_is_no_version(saved_model_dir)
   saved_model_dir = find_saved_model(saved_model_dir)
   target = _target(saved_model_dir, output_directory, in_place, dry_run)
   if not dry_run:
@@ -136,27 +141,23 @@ def slim_saved_model(saved_model_dir: str,
 
   environment.check_tensorflow()
   # Import TensorFlow.
-  from exporter.saved_model import check, files, writing
-  from exporter.meta_graph import asset_files
-  saved_model = files.read_saved_model(saved_model_dir)
-  meta_graph = files.serving_graph(saved_model)
-  outputs = _outputs(meta_graph, selection, signature, keep_other_signatures,
-                     saved_model_dir)
-  lean, pruned = writing.prune(saved_model, outputs)
+  from exporter.saved_model import check, writing
+  source = SavedModelFiles.open(saved_model_dir, tag_set)
+  outputs = _outputs(source, selection, signature, keep_other_signatures)
+  lean, pruned = writing.prune(source, outputs)
   # Before anything is written, which may take the place of what was read.
   report = SlimReport(
-      before=_contents(saved_model, signature, saved_model_dir),
-      after=_contents(lean, signature, saved_model_dir, pruned.entries),
+      before=_contents(source, source.proto, source.serving_graph, signature),
+      after=_contents(source, lean, lean.meta_graphs[0], signature, pruned.entries),
       dropped_signatures=tuple(pruned.dropped_signatures),
       dropped_objects=tuple(pruned.dropped_objects),
       is_callable=pruned.is_callable,
-      moved_tensors=_moved_tensors(meta_graph, lean.meta_graphs[0]))
+      moved_tensors=_moved_tensors(source.serving_graph, lean.meta_graphs[0]))
   if not dry_run:
-    owned = export_folder.of_saved_model(asset_files.file_names(meta_graph))
+    owned = export_folder.of_saved_model(source.assets)
     with atomic_directory.new_directory(target, owned) as directory:
-      writing.write(lean, pruned, saved_model_dir, directory)
-      check.check_graph(files.serving_graph(
-          files.read_saved_model(directory)))
+      writing.write(lean, pruned, source, directory)
+      check.check_graph(SavedModelFiles.open(directory).serving_graph)
       if warmup_images:
         warmup_requests.write(directory, warmup_images, signature)
       if serving_version is not None:
@@ -172,9 +173,18 @@ def contents_of(saved_model_dir: str,
     UserError: it cannot be read.
   """
   environment.check_tensorflow()
-  from exporter.saved_model import files
-  return _contents(files.read_saved_model(saved_model_dir), signature,
-                   saved_model_dir)
+  source = SavedModelFiles.open(saved_model_dir)
+  return _contents(source, source.proto, source.serving_graph, signature)
+
+
+def _check_is_no_version(saved_model_dir: str) -> None:
+  """Raises UserError where a server's version would be found, not given."""
+  version = newest_version(saved_model_dir)
+  if version is not None:
+    raise UserError(
+        f'{saved_model_dir} holds versions for a server, which may have loaded'
+        f' {version}; slim it into another output directory, or give that'
+        ' version itself to replace it in place.')
 
 
 def _target(saved_model_dir, output_directory, in_place, dry_run) -> str | None:
@@ -198,15 +208,14 @@ def _target(saved_model_dir, output_directory, in_place, dry_run) -> str | None:
   return os.fspath(output_directory)
 
 
-def _outputs(meta_graph, selection, signature, keep_other_signatures,
-             saved_model_dir) -> dict[str, list[str]]:
+def _outputs(source, selection, signature, keep_other_signatures) -> dict[str, list[str]]:
   """The output keys to keep of each signature, the slimmed one first."""
   signatures = {name: sorted(definition.outputs)
-                for name, definition in meta_graph.signature_def.items()
+                for name, definition in source.serving_graph.signature_def.items()
                 if not name.startswith('__')}
   if signature not in signatures:
     raise UserError(
-        f'{saved_model_dir} has no signature {signature!r}'
+        f'{source.directory} has no signature {signature!r}'
         f'{did_you_mean(signature, signatures) or "."} Its signatures are'
         f' {", ".join(sorted(signatures)) or "none"}.')
   outputs = {signature: selection.select(signatures[signature])}
@@ -231,22 +240,20 @@ def _moved_tensors(before, after) -> tuple[MovedTensor, ...]:
   return tuple(moved)
 
 
-def _contents(saved_model, signature: str, saved_model_dir: str,
+def _contents(source: SavedModelFiles, saved_model, meta_graph, signature: str,
               entries: dict[str, str] | None = None) -> Contents:
   """Counts what a SavedModel proto holds.
 
   Args:
-    saved_model: the proto.
+    source: has the variables as they were.
+    saved_model: the proto, of which the size is said.
+    meta_graph: the graph of it that is meant.
     signature: whose outputs to name.
-    saved_model_dir: folder with the variables as they were.
     entries: those that are left, as `Pruned.entries`; None for all.
   """
-  from exporter.saved_model import files
   from exporter.saved_model import variable_bundle
-  meta_graph = files.serving_graph(saved_model)
   sizes = variable_bundle.entry_sizes(
-      os.path.join(saved_model_dir, 'variables', 'variables'),
-      None if entries is None else set(entries.values()))
+      source.variables_prefix, None if entries is None else set(entries.values()))
   functions = meta_graph.graph_def.library.function
   return Contents(
       outputs=tuple(sorted(meta_graph.signature_def[signature].outputs)),

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from exporter.saved_model import files
+from exporter.saved_model.files import SavedModelFiles
 from exporter.saved_model import writing
 
 tf = pytest.importorskip('tensorflow')
@@ -54,7 +54,7 @@ def test_finds_none_in_a_lean_model(lean):
 
 
 def test_finds_a_node_that_leads_nowhere(lean, tmp_path):
-  saved_model = files.read_saved_model(str(lean))
+  saved_model = SavedModelFiles.open(lean).proto
   functions = saved_model.meta_graphs[0].graph_def.library.function
   function = max(functions, key=lambda f: len(f.node_def))
   function.node_def.add(name='leads/nowhere', op='Sin',
@@ -66,7 +66,7 @@ def test_finds_a_node_that_leads_nowhere(lean, tmp_path):
 
 
 def test_counts_a_function_that_nobody_calls(lean, tmp_path):
-  saved_model = files.read_saved_model(str(lean))
+  saved_model = SavedModelFiles.open(lean).proto
   library = saved_model.meta_graphs[0].graph_def.library
   orphan = library.function.add()
   orphan.CopyFrom(max(library.function, key=lambda f: len(f.node_def)))

@@ -113,12 +113,13 @@ def traps(tmp_path_factory) -> pathlib.Path:
   return folder
 
 
-def test_the_traps_work(installed, traps):
+def test_the_traps_work(installed, traps, tmp_path):
   done = subprocess.run(
       [installed.scripts / 'python', '-c', 'import exporter; print(exporter.__file__)'],
       cwd=installed.working_directory, capture_output=True, text=True)
   assert str(installed.working_directory) in done.stdout
-  done = installed.run('dead_nodes', '--saved_model_dir=nowhere', path=[traps])
+  (tmp_path / 'saved_model.pb').write_bytes(b'')
+  done = installed.run('dead_nodes', f'--saved_model_dir={tmp_path}', path=[traps])
   assert re.search('(tensorflow|google) was imported', done.stderr)
 
 

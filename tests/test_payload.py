@@ -382,8 +382,8 @@ def models(tmp_path_factory):
 def _write_saved_model(directory, signature):
   message = saved_model_signature._saved_model_class()()
   graph = message.meta_graphs.add()
-  graph.info.tags.extend(signature.tags)
-  entry = graph.signatures.add(key=signature.name)
+  graph.meta_info_def.tags.extend(signature.tags)
+  entry = graph.signature_def.add(key=signature.name)
   for specs, entries in ((signature.inputs, entry.value.inputs),
                          (signature.outputs, entry.value.outputs)):
     for spec in specs.values():

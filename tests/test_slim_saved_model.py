@@ -16,6 +16,7 @@ import pytest
 
 from exporter.errors import UserError
 from exporter.output_keys import OutputSelection
+from exporter.saved_model.files import SavedModelFiles
 from exporter.slimming import contents_of, slim_saved_model
 
 tf = pytest.importorskip('tensorflow')
@@ -174,6 +175,44 @@ def test_an_export_folder_stands_for_the_saved_model_in_it(source, tmp_path):
   _slim(export, tmp_path / 'slim_of_export')
   assert (tmp_path / 'slim_of_export/saved_model.pb').read_bytes() == (
       tmp_path / 'slim/saved_model.pb').read_bytes()
+
+
+def test_the_newest_version_is_slimmed_but_not_in_place(source, tmp_path):
+  served = tmp_path / 'served'
+  served.mkdir()
+  (served / '1').mkdir()
+  (served / '1/saved_model.pb').write_bytes(b'damaged')
+  source.rename(served / '2')
+  before = _digest(served)
+  with pytest.raises(UserError, match='served/2.*another output directory'):
+    _slim(served, None, in_place=True)
+  _slim(served, tmp_path / 'slim')
+  assert list(_run(tmp_path / 'slim')) == ['small']
+  assert _digest(served) == before
+  _slim(served / '2', None, in_place=True)
+  assert list(_run(served / '2')) == ['small']
+
+
+def _add_graph_for_tpu(source):
+  """Adds the graph once more, tagged serve and tpu, in front."""
+  path = source / 'saved_model.pb'
+  saved_model = SavedModelFiles.open(source).proto
+  graph = saved_model.meta_graphs[0]
+  both = [type(graph)(), graph]
+  both[0].CopyFrom(graph)
+  both[0].meta_info_def.tags.append('tpu')
+  path.write_bytes(type(saved_model)(
+      saved_model_schema_version=1, meta_graphs=both).SerializeToString())
+
+
+def test_of_several_graphs_the_one_that_servers_load_or_the_one_named(source, tmp_path):
+  _add_graph_for_tpu(source)
+  _slim(source, tmp_path / 'slim')
+  assert SavedModelFiles.open(tmp_path / 'slim', ['serve'])
+  _slim(source, tmp_path / 'tpu', tag_set=['tpu', 'serve'])
+  assert SavedModelFiles.open(tmp_path / 'tpu', ['serve', 'tpu'])
+  with pytest.raises(UserError, match='are: serve,tpu; serve'):
+    _slim(source, tmp_path / 'none', tag_set=['tpu'])
 
 
 def test_a_url_is_refused_as_such(tmp_path):

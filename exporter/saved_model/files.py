@@ -1,35 +1,172 @@
-"""Reads the folder of a SavedModel."""
+"""Reads the folder of a SavedModel; whoever is given one reads it here.
 
+    source = SavedModelFiles.open('exported')
+    source.directory                      # 'exported/saved_model'
+    source.serving_graph.signature_def    # of the MetaGraph that servers load
+"""
+
+from __future__ import annotations
+
+import dataclasses
 import os
+from collections.abc import Iterable, Sequence
 
 from exporter.errors import UserError
+from exporter.paths.urls import check_is_local
+
+# The tags of the MetaGraph that servers and loaders take if they are told nothing.
+SERVE = frozenset({'serve'})
 
 
-def read_saved_model(saved_model_dir: str):
-  """Reads `saved_model.pb` into a SavedModel proto.
+@dataclasses.dataclass(frozen=True)
+class SavedModelFiles:
+  """A SavedModel folder, read once.
+
+  Attributes:
+    directory: the folder that holds `saved_model.pb`.
+    proto: what is in that file, a SavedModel.
+    serving_graph: the MetaGraphDef in it that is meant.
+  """
+  directory: str
+  proto: SavedModel
+  serving_graph: MetaGraphDef
+
+  @classmethod
+  def open(cls, directory: str | os.PathLike[str], tag_set: Iterable[str] | None = None,
+           message_class: type | None = None) -> SavedModelFiles:
+    """Reads the SavedModel that `directory` is or holds, see `find_saved_model`.
+
+    Args:
+      directory: where it is.
+      tag_set: the tags of the MetaGraph that is meant, all of them. None: the one
+        tagged `serve` and nothing else, or the only one.
+      message_class: what the file is parsed into, with the fields' names as in
+        SavedModel; None: TensorFlow's, which imports it.
+
+    Raises:
+      UserError: there is no SavedModel, it is damaged, or it has several MetaGraphs
+        and none with these tags.
+    """
+    folder = find_saved_model(directory)
+    path = os.path.join(folder, 'saved_model.pb')
+    proto = _parse(path, message_class or _tensorflow_message_class())
+    return cls(folder, proto, _tagged(proto.meta_graphs, tag_set, path))
+
+  @property
+  def variables_prefix(self) -> str:
+    """Path prefix of the checkpoint with the variables; there may be none."""
+    return os.path.join(self.directory, 'variables', 'variables')
+
+  @property
+  def assets(self) -> tuple[str, ...]:
+    """The files in `assets/` that the graph reads, as paths from there."""
+    from exporter.meta_graph import asset_files  # Imports TensorFlow.
+    return tuple(asset_files.file_names(self.serving_graph))
+
+
+def find_saved_model(directory: str | os.PathLike[str]) -> str:
+  """The SavedModel folder that a directory is or holds.
+
+  Args:
+    directory: a SavedModel; an export, which has one as `saved_model/`; or what a
+      server polls, with numbered versions, of which the newest is taken.
 
   Raises:
-    UserError: the file is missing, unreadable or not a SavedModel.
+    UserError: it is none of them.
   """
-  from google.protobuf import message
-  from tensorflow.core.protobuf import saved_model_pb2
-  path = os.path.join(saved_model_dir, 'saved_model.pb')
+  directory = os.fspath(directory)
+  check_is_local(directory, 'SavedModel')
+  own = _own_saved_model(directory)
+  if own is not None:
+    return own
+  version = newest_version(directory)
+  if version is not None:
+    return version
+  if not os.path.exists(directory):
+    raise UserError(f'There is no directory {directory}.')
+  if not os.path.isdir(directory):
+    raise UserError(
+        f'{directory} is a file; give the directory of a SavedModel, the one that'
+        ' holds saved_model.pb.')
+  raise UserError(
+      f'{directory} is no SavedModel: there is no saved_model.pb in it, nor in its'
+      ' subdirectory saved_model, nor in a numbered one.')
+
+
+def newest_version(directory: str | os.PathLike[str]) -> str | None:
+  """The newest version in what a server polls, if that is all the folder holds.
+
+  A server waits for a version without a `saved_model.pb`, and so do we. None where
+  `directory` is or holds a SavedModel that is no version, or has none.
+  """
+  directory = os.fspath(directory)
+  versions = version_folders(directory)
+  if not versions or _own_saved_model(directory):
+    return None
+  return os.path.join(directory, versions[-1])
+
+
+def version_folders(directory: str) -> list[str]:
+  """The names of the complete versions in what a server polls, the newest last."""
+  if not os.path.isdir(directory):
+    return []
+  return sorted(
+      (name for name in os.listdir(directory) if name.isascii() and name.isdigit()
+       and _is_saved_model(os.path.join(directory, name))), key=int)
+
+
+def parse_tag_set(text: str) -> frozenset[str]:
+  """The tags in a comma-separated list, such as `serve,tpu`.
+
+  Raises:
+    UserError: there is none in it.
+  """
+  tags = frozenset(filter(None, (tag.strip() for tag in text.split(','))))
+  if not tags:
+    raise UserError(f'tag_set is {text!r}, which names no tag; give the tags of one'
+                    ' MetaGraph, separated by commas, or leave it out.')
+  return tags
+
+
+def _own_saved_model(directory: str) -> str | None:
+  for candidate in (directory, os.path.join(directory, 'saved_model')):
+    if _is_saved_model(candidate):
+      return candidate
+  return None
+
+
+def _is_saved_model(folder: str) -> bool:
+  return os.path.isfile(os.path.join(folder, 'saved_model.pb'))
+
+
+def _parse(path: str, message_class: type) -> SavedModel:
+  from google.protobuf.message import DecodeError
   try:
     with open(path, 'rb') as f:
-      saved_model = saved_model_pb2.SavedModel.FromString(f.read())
-  except FileNotFoundError as e:
-    raise UserError(f'{saved_model_dir} is not a SavedModel: it holds no'
-                    ' saved_model.pb.') from e
+      return message_class.FromString(f.read())
   except OSError as e:
-    raise UserError(f'{path} cannot be read: {e.strerror}.') from e
-  except message.DecodeError as e:
-    raise UserError(f'{path} is damaged: it is not a SavedModel proto.') from e
-  if not saved_model.meta_graphs:
-    raise UserError(f'{path} is damaged: it holds no graph.')
-  return saved_model
+    raise UserError(f'{path} cannot be read: {e.strerror or e}.') from e
+  except DecodeError as e:
+    raise UserError(f'{path} is damaged or no SavedModel: {str(e).rstrip(".")}.') from e
 
 
-def serving_graph(saved_model):
-  """The MetaGraphDef that servers load: the one tagged `serve`, or else the first."""
-  graphs = saved_model.meta_graphs
-  return next((g for g in graphs if 'serve' in g.meta_info_def.tags), graphs[0])
+def _tensorflow_message_class() -> type:
+  from tensorflow.core.protobuf import saved_model_pb2
+  return saved_model_pb2.SavedModel
+
+
+def _tagged(graphs: Sequence[MetaGraphDef], tag_set: Iterable[str] | None,
+            path: str) -> MetaGraphDef:
+  """The MetaGraph with exactly these tags, as TensorFlow's loaders choose it."""
+  if not graphs:
+    raise UserError(f'{path} is damaged or no SavedModel: it holds no graph.')
+  if tag_set is None and len(graphs) == 1:
+    return graphs[0]
+  wanted = SERVE if tag_set is None else frozenset(tag_set)
+  for graph in graphs:
+    if frozenset(graph.meta_info_def.tags) == wanted:
+      return graph
+  found = '; '.join(','.join(graph.meta_info_def.tags) or '(none)' for graph in graphs)
+  raise UserError(
+      f'{path} has no MetaGraph with the tags {",".join(sorted(wanted))} and no'
+      f' others; choose one with --tag_set. The tags of its MetaGraphs are: {found}.')

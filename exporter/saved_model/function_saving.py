@@ -8,7 +8,7 @@ from exporter.graph import bodies
 from exporter.meta_graph import object_graph
 from exporter.meta_graph import saver as saver_graph
 from exporter.saved_model import tensorflow_api
-from exporter.saved_model.files import read_saved_model, serving_graph
+from exporter.saved_model.files import SavedModelFiles
 from exporter.saved_model.writing import prune, write
 
 
@@ -30,13 +30,12 @@ def save_lean(concrete_function, target: str) -> None:
   with tempfile.TemporaryDirectory(dir=os.path.dirname(target)) as unpruned:
     tf.saved_model.save(root, unpruned, signatures=concrete_function,
                         options=tensorflow_api.save_options())
-    saved_model = read_saved_model(unpruned)
-    meta_graph = serving_graph(saved_model)
-    if not meta_graph.HasField('saver_def'):
-      _add_saver(meta_graph)
+    source = SavedModelFiles.open(unpruned)
+    if not source.serving_graph.HasField('saver_def'):
+      _add_saver(source.serving_graph)
     lean, pruned = prune(
-        saved_model, {'serving_default': list(concrete_function.structured_outputs)})
-    write(lean, pruned, unpruned, target)
+        source, {'serving_default': list(concrete_function.structured_outputs)})
+    write(lean, pruned, source, target)
 
 
 def _add_saver(meta_graph) -> None:

@@ -13,14 +13,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+from collections.abc import Iterable
 
 from exporter.errors import UserError, did_you_mean
-from exporter.paths.urls import check_is_local
+from exporter.saved_model.files import SavedModelFiles
 
 DEFAULT_SIGNATURE = 'serving_default'
-
-# Tag of the graph that servers load, where a SavedModel holds several.
-_SERVE_TAG = 'serve'
 
 _DTYPES = {
     1: 'float32', 2: 'float64', 3: 'int32', 4: 'uint8', 5: 'int16', 6: 'int8',
@@ -35,8 +33,9 @@ _DTYPES = {
 # repeated entry of key and value on the wire.
 _SCHEMA = {
     'SavedModel': {'meta_graphs': (2, 'MetaGraph*')},
-    'MetaGraph': {'info': (1, 'Info'), 'signatures': (5, 'SignatureEntry*')},
-    'Info': {'tags': (4, 'string*')},
+    'MetaGraph': {'meta_info_def': (1, 'MetaInfo'),
+                  'signature_def': (5, 'SignatureEntry*')},
+    'MetaInfo': {'tags': (4, 'string*')},
     'SignatureEntry': {'key': (1, 'string'), 'value': (2, 'Signature')},
     'Signature': {'inputs': (1, 'TensorEntry*'), 'outputs': (2, 'TensorEntry*')},
     'TensorEntry': {'key': (1, 'string'), 'value': (2, 'TensorInfo')},
@@ -80,53 +79,36 @@ def shape_text(shape: tuple[int | None, ...] | None) -> str:
   return '[' + ', '.join('?' if size is None else str(size) for size in shape) + ']'
 
 
-def find_saved_model(directory: str | os.PathLike) -> str:
-  """The SavedModel directory that `directory` is or has as `saved_model/`.
-
-  Raises:
-    UserError: neither of the two holds a `saved_model.pb`.
-  """
-  directory = os.fspath(directory)
-  check_is_local(directory, 'SavedModel')
-  for candidate in (directory, os.path.join(directory, 'saved_model')):
-    if os.path.isfile(os.path.join(candidate, 'saved_model.pb')):
-      return candidate
-  if not os.path.exists(directory):
-    raise UserError(f'There is no directory {directory}.')
-  if not os.path.isdir(directory):
-    raise UserError(
-        f'{directory} is a file; give the directory of a SavedModel, the one that'
-        ' holds saved_model.pb.')
-  raise UserError(
-      f'{directory} is no SavedModel: there is no saved_model.pb in it, nor in its'
-      ' subdirectory saved_model.')
-
-
-def read_signatures(directory: str | os.PathLike) -> dict[str, Signature]:
+def read_signatures(directory: str | os.PathLike[str],
+                    tag_set: Iterable[str] | None = None) -> dict[str, Signature]:
   """Every signature of the SavedModel in (or below) `directory`, by name.
 
+  Args:
+    directory: see `files.find_saved_model`.
+    tag_set: of the MetaGraph that is meant, see `SavedModelFiles.open`.
+
   Raises:
-    UserError: there is no SavedModel, or its `saved_model.pb` is damaged.
+    UserError: see `SavedModelFiles.open`.
   """
-  path = os.path.join(find_saved_model(directory), 'saved_model.pb')
-  meta_graph = _serving_graph(_parse(path), path)
-  tags = tuple(meta_graph.info.tags)
+  meta_graph = SavedModelFiles.open(
+      directory, tag_set, _saved_model_class()).serving_graph
+  tags = tuple(meta_graph.meta_info_def.tags)
   return {
       entry.key: Signature(entry.key, tags, _specs(entry.value.inputs),
                            _specs(entry.value.outputs))
-      for entry in sorted(meta_graph.signatures, key=lambda e: e.key)
+      for entry in sorted(meta_graph.signature_def, key=lambda e: e.key)
   }
 
 
-def read_signature(directory: str | os.PathLike,
-                   name: str = DEFAULT_SIGNATURE) -> Signature:
+def read_signature(directory: str | os.PathLike[str], name: str = DEFAULT_SIGNATURE,
+                   tag_set: Iterable[str] | None = None) -> Signature:
   """The signature `name` of the SavedModel in (or below) `directory`.
 
   Raises:
     UserError: as `read_signatures`, or there is no signature `name` in it, or
       that signature has no outputs.
   """
-  signatures = read_signatures(directory)
+  signatures = read_signatures(directory, tag_set)
   # What loaders run before serving is kept as a signature, and is none.
   served = [key for key in signatures if key != '__saved_model_init_op']
   if name not in signatures:
@@ -137,30 +119,6 @@ def read_signature(directory: str | os.PathLike,
   if not signature.outputs:
     raise UserError(f'The signature {name!r} of {directory} has no outputs.')
   return signature
-
-
-def _parse(path: str):
-  from google.protobuf.message import DecodeError
-  try:
-    with open(path, 'rb') as f:
-      return _saved_model_class().FromString(f.read())
-  except OSError as e:
-    raise UserError(f'{path} cannot be read: {e.strerror or e}.') from e
-  except DecodeError as e:
-    raise UserError(f'{path} is damaged or no SavedModel: {e}.') from e
-
-
-def _serving_graph(saved_model, path: str):
-  graphs = saved_model.meta_graphs
-  if not graphs:
-    raise UserError(f'{path} is damaged or no SavedModel: it holds no graph.')
-  serving = [graph for graph in graphs if _SERVE_TAG in graph.info.tags]
-  if not serving and len(graphs) > 1:
-    tags = '; '.join(','.join(graph.info.tags) for graph in graphs)
-    raise UserError(
-        f'None of the {len(graphs)} graphs in {path} has the tag {_SERVE_TAG!r};'
-        f' their tags are {tags}.')
-  return (serving or graphs)[0]
 
 
 def _specs(entries) -> dict[str, TensorSpec]:

@@ -18,7 +18,7 @@ from exporter.meta_graph import object_graph
 from exporter.meta_graph import pruning as saved_model_pruning
 from exporter.saved_model import tensorflow_api
 from exporter.saved_model import variable_bundle
-from exporter.saved_model.files import read_saved_model, serving_graph
+from exporter.saved_model.files import SavedModelFiles
 
 
 def write_lean(source: str, target: str,
@@ -37,27 +37,28 @@ def write_lean(source: str, target: str,
   Raises:
     UserError: `source` cannot be read or holds something that cannot be pruned.
   """
-  lean, pruned = prune(read_saved_model(source), outputs)
-  write(lean, pruned, source, target)
+  files = SavedModelFiles.open(source)
+  lean, pruned = prune(files, outputs)
+  write(lean, pruned, files, target)
   return pruned
 
 
-def prune(saved_model, outputs: Mapping[str, Sequence[str]]):
+def prune(source: SavedModelFiles, outputs: Mapping[str, Sequence[str]]):
   """A copy of a SavedModel proto reduced to `outputs`, and what was left out.
 
   Raises:
     UserError: it holds something that cannot be pruned.
   """
-  lean = type(saved_model)(
-      saved_model_schema_version=saved_model.saved_model_schema_version,
-      meta_graphs=[serving_graph(saved_model)])
+  lean = type(source.proto)(
+      saved_model_schema_version=source.proto.saved_model_schema_version,
+      meta_graphs=[source.serving_graph])
   pruned = saved_model_pruning.prune_meta_graph(lean.meta_graphs[0], outputs)
   return lean, pruned
 
 
-def write(lean, pruned: saved_model_pruning.Pruned, source: str,
+def write(lean, pruned: saved_model_pruning.Pruned, source: SavedModelFiles,
           target: str) -> None:
-  """Writes what `prune` made of the SavedModel in the folder `source`.
+  """Writes what `prune` made of the SavedModel `source`.
 
   Args:
     lean: the SavedModel proto.
@@ -68,7 +69,7 @@ def write(lean, pruned: saved_model_pruning.Pruned, source: str,
   os.makedirs(target, exist_ok=True)
   meta_graph = lean.meta_graphs[0]
   _write_variables(source, target, meta_graph, pruned.entries)
-  _copy_assets(source, target, meta_graph)
+  _copy_assets(source.directory, target, meta_graph)
   with open(os.path.join(target, 'saved_model.pb'), 'wb') as f:
     f.write(lean.SerializeToString(deterministic=True))
   tensorflow_api.write_fingerprint(target)
@@ -85,8 +86,8 @@ def _write_variables(source, target, meta_graph, entries) -> None:
     trackable_graph = trackable_graph.SerializeToString(deterministic=True)
   if entries or trackable_graph:
     variable_bundle.copy_entries(
-        os.path.join(source, 'variables', 'variables'),
-        os.path.join(folder, 'variables'), entries, trackable_graph)
+        source.variables_prefix, os.path.join(folder, 'variables'), entries,
+        trackable_graph)
 
 
 def _copy_assets(source: str, target: str, meta_graph) -> None:

@@ -13,8 +13,8 @@ import re
 from exporter.errors import UserError
 from exporter.paths import plain_paths
 from exporter.paths.urls import check_is_local
-from exporter.saved_model.signature import (
-    Signature, TensorSpec, find_saved_model, shape_text)
+from exporter.saved_model.files import find_saved_model
+from exporter.saved_model.signature import Signature, TensorSpec, shape_text
 
 _PIXEL_DTYPES = ('uint8', 'int32', 'float16', 'float32', 'float64')
 
@@ -65,7 +65,7 @@ def run_on_image(saved_model_dir: str | os.PathLike, signature: Signature,
   Imports TensorFlow and loads the model.
 
   Args:
-    saved_model_dir: the SavedModel, or the directory with it in `saved_model/`.
+    saved_model_dir: the SavedModel, or a folder that holds it.
     signature: what `read_signature` says of it.
     path: a JPEG, PNG, GIF or BMP file.
 

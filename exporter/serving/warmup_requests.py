@@ -11,10 +11,11 @@ import importlib.util
 import os
 from collections.abc import Sequence
 
-from exporter.serving import image_request
 from exporter.errors import UserError
 from exporter.paths import plain_paths
+from exporter.saved_model.files import SavedModelFiles
 from exporter.saved_model.signature import DEFAULT_SIGNATURE, Signature, read_signature
+from exporter.serving import image_request
 
 _FILE = os.path.join('assets.extra', 'tf_serving_warmup_requests')
 
@@ -57,7 +58,7 @@ def write(saved_model_dir: str, images: Sequence[str],
   """
   import tensorflow as tf
   signature = read_signature(saved_model_dir, signature_name)
-  graph_def = _graph_def(saved_model_dir)
+  graph_def = SavedModelFiles.open(saved_model_dir).serving_graph.graph_def
   requests = [image_request.image_inputs(signature, image, graph_def)
               for image in images]
   _check_answered(saved_model_dir, signature, images, requests)
@@ -66,12 +67,6 @@ def write(saved_model_dir: str, images: Sequence[str],
   with tf.io.TFRecordWriter(path) as writer:
     for inputs in requests:
       writer.write(_prediction_log(signature_name, inputs).SerializeToString())
-
-
-def _graph_def(saved_model_dir: str):
-  from exporter.saved_model import files
-  return files.serving_graph(
-      files.read_saved_model(saved_model_dir)).graph_def
 
 
 def _check_answered(saved_model_dir: str, signature: Signature,

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.errors import UserError
-from exporter.saved_model.signature import (
-    TensorSpec, find_saved_model, read_signature, read_signatures)
+from exporter.saved_model.files import find_saved_model, parse_tag_set
+from exporter.saved_model.signature import TensorSpec, read_signature, read_signatures
 
 _FLOAT, _UINT8, _STRING = 1, 4, 7
 
@@ -93,11 +93,11 @@ def test_takes_an_export_directory_too(tmp_path):
 
 def test_takes_the_graph_with_the_tag_serve(tmp_path):
   train = _signature({}, {'loss': (_FLOAT, [])})
-  _write(tmp_path, _graph({'serving_default': train}, ['train']),
-         _graph({'serving_default': _DETECT}, ['serve', 'gpu']))
+  _write(tmp_path, _graph({'serving_default': train}, ['serve', 'tpu']),
+         _graph({'serving_default': _DETECT}, ['serve']))
   signature = read_signature(tmp_path)
   assert 'detection_boxes' in signature.outputs
-  assert signature.tags == ('serve', 'gpu')
+  assert signature.tags == ('serve',)
 
 
 def test_takes_the_only_graph_whatever_its_tag(tmp_path):
@@ -106,9 +106,37 @@ def test_takes_the_only_graph_whatever_its_tag(tmp_path):
 
 
 def test_several_graphs_without_the_tag_serve(tmp_path):
-  _write(tmp_path, _graph({}, ['train']), _graph({}, ['eval', 'gpu']))
-  with pytest.raises(UserError, match="'serve'.*train; eval,gpu"):
+  _write(tmp_path, _graph({}, ['train']), _graph({}, ['serve', 'gpu']), _graph({}, []))
+  with pytest.raises(UserError, match=r'tags serve and.*train; serve,gpu; \(none\)'):
     read_signatures(tmp_path)
+
+
+def test_takes_the_graph_with_the_tags_that_are_named(tmp_path):
+  _write(tmp_path, _graph({'serving_default': _DETECT}, ['serve']),
+         _graph({'on_tpu': _DETECT}, ['serve', 'tpu']))
+  assert list(read_signatures(tmp_path, ['tpu', 'serve'])) == ['on_tpu']
+  assert list(read_signatures(tmp_path, parse_tag_set(' tpu, serve,'))) == ['on_tpu']
+  with pytest.raises(UserError, match='tags tpu and.*are: serve; serve,tpu'):
+    read_signatures(tmp_path, ['tpu'])
+
+
+def test_tags_that_are_named_are_never_ignored(tmp_path):
+  _write(tmp_path, _graph({'serving_default': _DETECT}, ['serve']))
+  with pytest.raises(UserError, match='tags serve,tpu and.*are: serve'):
+    read_signatures(tmp_path, ['serve', 'tpu'])
+  with pytest.raises(UserError, match="tag_set is ' ,', which names no tag"):
+    parse_tag_set(' ,')
+
+
+def test_takes_the_newest_complete_version(tmp_path):
+  graph = _graph({'serving_default': _DETECT})
+  for name in ('2', '10', '9', 'x'):
+    _write(tmp_path / name, graph)
+  (tmp_path / '11').mkdir()  # A server would wait for it.
+  assert find_saved_model(tmp_path) == str(tmp_path / '10')
+  # What was exported last is not a version of it.
+  _write(tmp_path / 'saved_model', graph)
+  assert find_saved_model(tmp_path) == str(tmp_path / 'saved_model')
 
 
 def test_unknown_signature_names_the_nearest(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.saved_model import files
+from exporter.saved_model.files import SavedModelFiles
 from exporter.saved_model import writing
 from exporter.errors import UserError
 
@@ -48,8 +48,7 @@ def _prune(contents, folder):
   """Prunes a `saved_model.pb`; gives the proto, or None where it is refused."""
   (folder / 'saved_model.pb').write_bytes(contents)
   try:
-    return writing.prune(
-        files.read_saved_model(str(folder)), _OUTPUTS)[0]
+    return writing.prune(SavedModelFiles.open(folder), _OUTPUTS)[0]
   except UserError as e:
     assert str(e).endswith('.') and '\n' not in str(e)
     return None
@@ -99,7 +98,7 @@ def _messages(message):
 
 def test_parts_that_are_missing(source, tmp_path):
   """Whatever single field is taken away, what is left is judged in a sentence."""
-  whole = files.read_saved_model(str(source))
+  whole = SavedModelFiles.open(source).proto
   rng = random.Random(0)
   places = [(i, field.name) for i, message in enumerate(_messages(whole))
             for field, _ in message.ListFields()]
@@ -111,9 +110,9 @@ def test_parts_that_are_missing(source, tmp_path):
 
 
 def _damaged(source, change):
-  saved_model = files.read_saved_model(str(source))
-  change(saved_model.meta_graphs[0])
-  return saved_model
+  files = SavedModelFiles.open(source)
+  change(files.serving_graph)
+  return files
 
 
 def _node(meta_graph, op):
@@ -189,5 +188,5 @@ def test_missing_files(source, tmp_path):
 
 def test_folder_that_is_no_saved_model(tmp_path):
   for path in tmp_path, tmp_path / 'absent':
-    with pytest.raises(UserError, match='no saved_model.pb'):
-      files.read_saved_model(str(path))
+    with pytest.raises(UserError, match='no (directory|SavedModel)'):
+      writing.write_lean(str(path), str(tmp_path / 'lean'), _OUTPUTS)

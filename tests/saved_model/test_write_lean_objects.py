@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import saved_models
-from exporter.saved_model import files
+from exporter.saved_model.files import SavedModelFiles
 from exporter.saved_model import writing
 from exporter.meta_graph.asset_files import file_names
 from exporter.errors import UserError
@@ -91,7 +91,7 @@ def test_missing_file_of_a_table_is_an_error(tf, tables, tmp_path):
 
 def test_file_outside_of_the_model_is_refused(tf, tables, tmp_path):
   (tmp_path / 'secret').write_text('secret')
-  saved_model = files.read_saved_model(str(tables))
+  saved_model = SavedModelFiles.open(tables).proto
   for asset in saved_model.meta_graphs[0].asset_file_def:
     asset.filename = '../../secret'
   (tables / 'saved_model.pb').write_bytes(saved_model.SerializeToString())

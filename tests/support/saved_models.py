@@ -5,11 +5,11 @@ import pathlib
 import numpy as np
 
 from dead_parts import dead_parts
-from exporter.saved_model.files import read_saved_model, serving_graph
+from exporter.saved_model.files import SavedModelFiles
 
 
 def meta_graph_of(path: pathlib.Path):
-  return serving_graph(read_saved_model(str(path)))
+  return SavedModelFiles.open(path).serving_graph
 
 
 def functions_of(path: pathlib.Path) -> dict:
