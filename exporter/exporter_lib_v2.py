@@ -36,6 +36,7 @@ import tensorflow as tf
 
 from exporter.detection import checkpoint
 from exporter.detection import compact_outputs
+from exporter.detection import input_shapes
 from exporter.detection import inputs
 from exporter.detection import tracing
 from exporter.detection.compact_options import CompactOptions
@@ -103,6 +104,25 @@ class DetectionInferenceModule(tf.Module):
     self._model = detection_model
     self._output_selection = output_selection
     self._compact_options = compact_options
+
+  def fix_input_shape(self, shape):
+    """Makes calls take images of fixed sizes.
+
+    Args:
+      shape: of the first input, as `input_shape.parse` gives it. Boxes that go along
+        have the same batch; side inputs are as the caller has described them.
+    """
+    function = self.__call__
+    image, *others = function.input_signature
+    signature = [tf.TensorSpec(shape, image.dtype, image.name),
+                 *(self._with_batch(spec, shape[0]) for spec in others)]
+    # On the instance, in place of the one for any size.
+    self.__call__ = tf.function(
+        function.python_function, input_signature=signature)
+
+  def _with_batch(self, spec, batch):
+    """The spec of an input beside the image, for so many images."""
+    return spec
 
   def _get_side_input_signature(self, zipped_side_inputs):
     return [tf.TensorSpec(shape=shape, dtype=dtype, name=name)
@@ -244,6 +264,9 @@ class DetectionFromImageAndBoxModule(DetectionInferenceModule):
     super().__init__(detection_model, use_side_inputs, zipped_side_inputs,
                      output_selection, compact_options)
 
+  def _with_batch(self, spec, batch):
+    return tf.TensorSpec([batch, *spec.shape[1:]], spec.dtype, spec.name)
+
   def _run_segmentation_on_images(self, image, boxes, **kwargs):
     """Predicts masks for given boxes.
 
@@ -286,6 +309,7 @@ def export_inference_graph(input_type,
                            side_input_names='',
                            *,
                            trained_checkpoint_prefix: str | None = None,
+                           input_shape: str | Sequence[int | None] | None = None,
                            output_selection: OutputSelection | None = None,
                            compact_options: CompactOptions | None = None,
                            verify: bool = False,
@@ -317,6 +341,9 @@ def export_inference_graph(input_type,
     side_input_names: the same.
     trained_checkpoint_prefix: the checkpoint itself, such as `training/ckpt-12`,
       in place of the latest one in `trained_checkpoint_dir`.
+    input_shape: fixed sizes of the first input, such as `[4, 640, 640, 3]` or
+      `'4,640,640,3'`, -1 or None where unknown; `[4]` for the types that take
+      strings. None: any size, as upstream.
     output_selection: which outputs stay. None: all, in upstream's own layout
       with the Keras layers; otherwise the SavedModel is lean.
     compact_options: how outputs are made smaller; without a selection, all of
@@ -337,6 +364,7 @@ def export_inference_graph(input_type,
   inputs.check_type(input_type, DETECTION_MODULE_MAP, use_side_inputs)
   side_inputs = _combine_side_inputs(
       side_input_shapes, side_input_types, side_input_names) if use_side_inputs else []
+  shape = None if input_shape is None else input_shapes.parse(input_shape, input_type)
   output_directory = os.fspath(output_directory)
   warmup_images = [os.fspath(image) for image in warmup_images]
   checkpoint_path = checkpoint.find(trained_checkpoint_dir, trained_checkpoint_prefix)
@@ -350,7 +378,7 @@ def export_inference_graph(input_type,
       atomic_directory.new_directory(
           output_directory, export_folder.OF_EXPORT) as directory:
     module, concrete_function, trackable = _restored_and_traced(
-        input_type, pipeline_config, checkpoint_path, side_inputs,
+        input_type, pipeline_config, checkpoint_path, side_inputs, shape,
         output_selection, compact_options, stages)
     with stages('checkpoint'), _disk_may_be_full(output_directory):
       tf.train.CheckpointManager(
@@ -380,7 +408,7 @@ def export_inference_graph(input_type,
 
 
 def _restored_and_traced(input_type, pipeline_config, checkpoint_path, side_inputs,
-                         output_selection, compact_options, stages):
+                         shape, output_selection, compact_options, stages):
   """The module, its concrete function, and a Checkpoint of the whole model.
 
   Every variable of the model is proven to come from `checkpoint_path`.
@@ -394,7 +422,7 @@ def _restored_and_traced(input_type, pipeline_config, checkpoint_path, side_inpu
     with stages('restore'), checkpoint.must_fit(checkpoint_path):
       status = trackable.restore(checkpoint_path).expect_partial()
     module = make_module(
-        input_type, model, side_inputs, output_selection, compact_options)
+        input_type, model, side_inputs, output_selection, compact_options, shape)
     with stages('trace'), checkpoint.must_fit(checkpoint_path), \
         inputs.side_inputs_must_fit(model, names):
       concrete_function = trace(module.__call__)
@@ -402,9 +430,10 @@ def _restored_and_traced(input_type, pipeline_config, checkpoint_path, side_inpu
       checkpoint.assert_declared_shapes(concrete_function.graph.variables)
     return module, concrete_function, trackable
 
-  if output_selection is None:
-    return attempt(tracing.trace)
-  return tracing.without_autograph_if_possible(attempt)
+  with tracing.shape_must_fit(input_shapes.refusable(shape, input_type)):
+    if output_selection is None:
+      return attempt(tracing.trace)
+    return tracing.without_autograph_if_possible(attempt)
 
 
 def build_model(pipeline_config):
@@ -423,16 +452,19 @@ def build_model(pipeline_config):
 
 
 def make_module(input_type, model, side_inputs, output_selection,
-                compact_options=None):
+                compact_options=None, shape=None):
   """The `DETECTION_MODULE_MAP` module for an input type."""
   inputs.check_side_input_names(model, [name for _, _, name in side_inputs])
   # What is None is not passed: modules that users have added may take only what
   # upstream passes.
   options = {'output_selection': output_selection,
              'compact_options': compact_options}
-  return DETECTION_MODULE_MAP[input_type](
+  module = DETECTION_MODULE_MAP[input_type](
       model, bool(side_inputs), side_inputs,
       **{name: value for name, value in options.items() if value is not None})
+  if shape is not None:
+    module.fix_input_shape(shape)
+  return module
 
 
 @contextlib.contextmanager
@@ -450,8 +482,10 @@ def list_outputs(input_type,
                  use_side_inputs=False,
                  side_input_shapes='',
                  side_input_types='',
-                 side_input_names='') -> list[OutputSize]:
-  """What the model returns for one image; needs no checkpoint, writes nothing.
+                 side_input_names='',
+                 *,
+                 input_shape=None) -> list[OutputSize]:
+  """What the model returns for one call; needs no checkpoint, writes nothing.
 
   Args:
     input_type: see `export_inference_graph`, as all of these.
@@ -460,6 +494,7 @@ def list_outputs(input_type,
     side_input_shapes: the same.
     side_input_types: the same.
     side_input_names: the same.
+    input_shape: the same.
 
   Returns:
     The outputs, largest first.
@@ -472,15 +507,18 @@ def list_outputs(input_type,
   side_inputs = _combine_side_inputs(
       side_input_shapes, side_input_types, side_input_names) if use_side_inputs else []
 
+  shape = None if input_shape is None else input_shapes.parse(input_shape, input_type)
+
   def attempt(trace):
     with stages('build'):
       model = build_model(pipeline_config)
-      module = make_module(input_type, model, side_inputs, None)
+      module = make_module(input_type, model, side_inputs, None, shape=shape)
     with stages('trace'), inputs.side_inputs_must_fit(
         model, [name for _, _, name in side_inputs]):
       return trace(module.__call__)
 
-  concrete_function = tracing.without_autograph_if_possible(attempt)
+  with tracing.shape_must_fit(input_shapes.refusable(shape, input_type)):
+    concrete_function = tracing.without_autograph_if_possible(attempt)
   return output_sizes(
       concrete_function,
       lambda: sample_inputs(input_type, concrete_function))

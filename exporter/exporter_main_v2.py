@@ -35,6 +35,7 @@ from exporter import command_line
 from exporter.detection import checkpoint_choice
 from exporter.detection import compact_options
 from exporter.detection import environment
+from exporter.detection import input_shapes
 from exporter.detection import inputs
 from exporter.detection import output_profile
 from exporter.publishing import serving_version
@@ -78,6 +79,12 @@ _SIDE_INPUT_NAMES = flags.DEFINE_string(
     'side_input_names', '',
     'Names of the side inputs, separated by commas.')
 
+_INPUT_SHAPE = flags.DEFINE_string(
+    'input_shape', None,
+    'Fixed sizes of the input, e.g. `4,640,640,3`: batch, height, width, channels, -1'
+    ' where unknown; the batch alone, e.g. `4`, for `encoded_image_string_tensor` and'
+    ' `tf_example`. Left out: as upstream, which for image_tensor is one image of any'
+    ' size.')
 _OUTPUT_KEYS = flags.DEFINE_string(
     'output_keys', None,
     'Outputs that stay: keys or shell globs, separated by commas. Left out: all,'
@@ -161,6 +168,8 @@ def _run():
                  _SIDE_INPUT_TYPES.value, _SIDE_INPUT_NAMES.value)
   if _USE_SIDE_INPUTS.value:
     inputs.parse_side_inputs(*side_inputs[1:])
+  shape = (None if _INPUT_SHAPE.value is None
+           else input_shapes.parse(_INPUT_SHAPE.value, _INPUT_TYPE.value))
   if not _LIST_OUTPUT_KEYS.value:
     checkpoint_choice.check(
         _TRAINED_CHECKPOINT_DIR.value, _TRAINED_CHECKPOINT_PREFIX.value)
@@ -175,13 +184,15 @@ def _run():
   config = pipeline_config.read(
       _PIPELINE_CONFIG_PATH.value, _CONFIG_OVERRIDE.value)
   if _LIST_OUTPUT_KEYS.value:
-    _list(exporter_lib_v2.list_outputs(_INPUT_TYPE.value, config, *side_inputs),
-          profile.selection)
+    _list(exporter_lib_v2.list_outputs(
+        _INPUT_TYPE.value, config, *side_inputs, input_shape=shape),
+          profile.selection, images=shape[0] or 1 if shape else 1)
     return
   exporter_lib_v2.export_inference_graph(
       _INPUT_TYPE.value, config, _TRAINED_CHECKPOINT_DIR.value,
       _OUTPUT_DIRECTORY.value, *side_inputs,
       trained_checkpoint_prefix=_TRAINED_CHECKPOINT_PREFIX.value,
+      input_shape=shape,
       output_selection=profile.selection,
       compact_options=profile.compact,
       verify=_VERIFY.value,
@@ -200,10 +211,10 @@ def _profile():
       profile, _OUTPUT_KEYS.value, _EXCLUDE_OUTPUT_KEYS.value, options)
 
 
-def _list(sizes, selection):
+def _list(sizes, selection, images):
   from exporter.detection.output_sizes import print_output_sizes
   kept = selection.select(s.key for s in sizes) if selection else None
-  print_output_sizes(sizes, kept)
+  print_output_sizes(sizes, kept, images)
 
 
 def run():

@@ -91,6 +91,7 @@ VALID = (f'--pipeline_config_path={_PIPELINE}', '--trained_checkpoint_dir=traini
     (['--output_directory=file'], 'file is a file'),
     (['--output_directory=file/exported'], 'file is a file'),
     (['--output_directory=training'], 'training directory'),
+    (['--input_shape=4,640,640'], '3 dimensions'),
     (['--trained_checkpoint_prefix=training/ckpt-1'], 'each is given'),
     (['--trained_checkpoint_dir=file'], 'file does not exist or is not a folder'),
     (['--input_type=image_tenser'], "did you mean 'image_tensor'"),

@@ -8,6 +8,7 @@ What the top of the package uses:
   before either is imported.
 * `pipeline_config`: reads one, with overrides.
 * `inputs`: what an exported model can take; `image_decoding` decodes it.
+* `input_shapes`: the sizes that it takes, where they are fixed.
 * `checkpoint`: finds the one to export, and proves that it fits; `checkpoint_choice`
   tells early what cannot be one.
 * `tracing`: traces a function once, without AutoGraph where that is possible.
@@ -17,6 +18,6 @@ What the top of the package uses:
 * `output_sizes`: what a model returns for one image; `sample_inputs` makes one.
 * `stages`: says how long each part of an export took.
 
-`environment`, `inputs`, `checkpoint_choice`, `compact_options`, `output_profile`,
-`output_sizes` and `stages` do without TensorFlow.
+`environment`, `inputs`, `input_shapes`, `checkpoint_choice`, `compact_options`,
+`output_profile`, `output_sizes` and `stages` do without TensorFlow.
 """

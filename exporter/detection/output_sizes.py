@@ -1,4 +1,4 @@
-"""Lists what a model returns for one image, and how large each tensor is."""
+"""Lists what a model returns for an image, or a batch, and how large each tensor is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 
 @dataclasses.dataclass(frozen=True)
 class OutputSize:
-  """One output for one image.
+  """One output of one call.
 
   Attributes:
     key: its name in the signature.
@@ -28,8 +28,8 @@ def output_sizes(concrete_function,
 
   Args:
     concrete_function: of a detection module.
-    make_inputs: makes its arguments for one image; called only where static
-      shapes leave a size open, which is then measured.
+    make_inputs: makes its arguments for one call; called only where static shapes
+      leave a size open, which is then measured.
   """
   outputs = concrete_function.structured_outputs
   if not all(o.shape.is_fully_defined() for o in outputs.values()):
@@ -42,12 +42,13 @@ def output_sizes(concrete_function,
 
 
 def print_output_sizes(sizes: Sequence[OutputSize],
-                       kept: Collection[str] | None = None) -> None:
+                       kept: Collection[str] | None = None, images: int = 1) -> None:
   """Prints a table to standard output.
 
   Args:
     sizes: in the order of the rows.
     kept: the keys that a selection keeps, marked in a column of their own.
+    images: how many a call takes.
   """
   from rich import console as rich_console  # Exports import this module as well.
   from rich import table as rich_table
@@ -55,7 +56,8 @@ def print_output_sizes(sizes: Sequence[OutputSize],
   table.add_column('output key', footer='sum', no_wrap=True)
   table.add_column('dtype')
   table.add_column('shape', no_wrap=True)
-  table.add_column('bytes for one image', justify='right', no_wrap=True,
+  of = 'one image' if images == 1 else f'{images} images'
+  table.add_column(f'bytes for {of}', justify='right', no_wrap=True,
                    footer=f'{sum(size.bytes for size in sizes):,}')
   if kept is not None:
     kept_bytes = sum(size.bytes for size in sizes if size.key in kept)

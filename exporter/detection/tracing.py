@@ -5,7 +5,11 @@
 code that it meets, although the API's models were written for graphs.
 """
 
+from __future__ import annotations
+
+import contextlib
 import inspect
+from collections.abc import Iterator, Sequence
 
 from absl import logging
 import tensorflow as tf
@@ -35,6 +39,34 @@ def without_autograph_if_possible(attempt):
     logging.info('The model cannot be traced without AutoGraph (%s: %s); tracing'
                  ' it again with AutoGraph.', type(e).__name__, e)
     return attempt(trace)
+
+
+@contextlib.contextmanager
+def shape_must_fit(shape: Sequence[int | None] | None) -> Iterator[None]:
+  """Turns what a model says of an input that it cannot take into one sentence.
+
+  Args:
+    shape: of the first input of the model that the block traces; None where it is
+      one that every model takes.
+
+  Raises:
+    UserError: the model cannot be traced for it.
+  """
+  try:
+    yield
+  except UserError:
+    raise
+  except (TypeError, ValueError, tf.errors.OpError) as e:
+    if shape is None:
+      raise
+    logging.debug('The model cannot be traced.', exc_info=True)
+    sizes = ['-1' if size is None else str(size) for size in shape]
+    hint = ('' if shape[0] else '; some models have to know the number of images, as'
+            f' with input_shape={",".join(["1", *sizes[1:]])}')
+    # Of a failure in code that AutoGraph converted, the last line says what it was.
+    reason = (str(e).strip() or type(e).__name__).splitlines()[-1].strip().rstrip('.')
+    raise UserError(f'The model cannot take inputs of the shape {",".join(sizes)}:'
+                    f' {reason}{hint}.') from e
 
 
 def trace(function):
