@@ -20,6 +20,7 @@ import venv
 import pytest
 
 from families import SSD
+from traps import set_traps
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _PROFILES = _ROOT / 'configs' / 'outputs'
@@ -36,7 +37,7 @@ _COMMANDS = {
     'triton_config': ('saved_model_dir', ('output_keys', 'in_place', 'compare')),
 }
 _SLOW_TO_IMPORT = ('tensorflow', 'tf_keras', 'keras', 'object_detection',
-                   'matplotlib', 'google')
+                   'matplotlib', 'google.protobuf')
 
 
 def _run(*command, **options):
@@ -105,12 +106,7 @@ def installed(tmp_path_factory, wheel) -> Installed:
 @pytest.fixture(scope='session')
 def traps(tmp_path_factory) -> pathlib.Path:
   """A folder for PYTHONPATH with packages that fail when they are imported."""
-  folder = tmp_path_factory.mktemp('traps')
-  for package in _SLOW_TO_IMPORT:
-    (folder / package).mkdir()
-    (folder / package / '__init__.py').write_text(
-        f'raise AssertionError("{package} was imported")\n')
-  return folder
+  return set_traps(tmp_path_factory.mktemp('traps'), _SLOW_TO_IMPORT)
 
 
 def test_the_traps_work(installed, traps, tmp_path):
