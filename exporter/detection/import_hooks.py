@@ -18,9 +18,23 @@ _PROTO_PACKAGE = 'object_detection.protos'
 def install() -> None:
   """Puts the finders in their places; safe to call more than once."""
   if not any(isinstance(f, _OldProtoFinder) for f in sys.meta_path):
-    sys.meta_path[:0] = [_OldProtoFinder(), _SlimFinder()]
+    sys.meta_path[:0] = [_OldProtoFinder(), _SlimFinder(), _MovedPartFinder()]
     # Behind all others: only for what nobody else finds.
     sys.meta_path.append(_StandInFinder())
+
+
+def _keras_applications() -> str:
+  """The package whose modules have all that Keras's applications are made of."""
+  import tensorflow as tf
+  return tf.keras.applications.ResNet50.__module__.rpartition('.')[0]
+
+
+# Where forks of 2021 import from, and what says where that is now.
+_MOVED = {
+    'tensorflow.python.keras.applications': _keras_applications,
+    'official.vision.image_classification': (
+        lambda: 'official.legacy.image_classification'),
+}
 
 
 class _OldProtoFinder(importlib.abc.MetaPathFinder):
@@ -80,15 +94,24 @@ class _StandInFinder(importlib.abc.MetaPathFinder):
   def find_spec(self, fullname, path=None, target=None):
     if fullname == 'tensorflow_io':
       return importlib.machinery.ModuleSpec(fullname, _EmptyLoader())
-    for old, new in (
-        ('tensorflow.python.keras.applications', _keras_applications),
-        ('official.vision.image_classification',
-         lambda: 'official.legacy.image_classification')):
-      if fullname == old or fullname.startswith(old + '.'):
-        return importlib.machinery.ModuleSpec(
-            fullname, _AliasLoader(new() + fullname[len(old):]),
-            is_package=True)
+    if fullname in _MOVED:
+      return importlib.machinery.ModuleSpec(fullname, _AliasLoader(_MOVED[fullname]()))
     return None
+
+
+class _MovedPartFinder(importlib.abc.MetaPathFinder):
+  """Finds the parts of a package that an alias stands in for.
+
+  Others would find their files by the package's path, and run them a second time.
+  """
+
+  def find_spec(self, fullname, path=None, target=None):
+    package, _, part = fullname.rpartition('.')
+    alias = sys.modules.get(package)
+    if alias is None or not package.startswith(tuple(_MOVED)) or alias.__name__ == package:
+      return None
+    return importlib.machinery.ModuleSpec(
+        fullname, _AliasLoader(f'{alias.__name__}.{part}'))
 
 
 class _EmptyLoader(importlib.abc.Loader):
@@ -115,12 +138,6 @@ class _AliasLoader(importlib.abc.Loader):
 
   def exec_module(self, module):
     module.__spec__ = self._own_spec
-
-
-def _keras_applications() -> str:
-  """The package whose modules have all that Keras's applications are made of."""
-  import tensorflow as tf
-  return tf.keras.applications.ResNet50.__module__.rpartition('.')[0]
 
 
 def _protobuf_refuses_old_code() -> bool:

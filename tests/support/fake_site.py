@@ -6,8 +6,8 @@ import pathlib
 import sys
 
 # Of what the real site has, nothing must be found.
-_STACK = ('google', 'keras', 'numpy', 'object_detection', 'tensorflow', 'tensorflow_io',
-          'tf_keras')
+_STACK = ('google', 'keras', 'numpy', 'object_detection', 'official', 'tensorflow',
+          'tensorflow_io', 'tf_keras')
 
 
 class FakeSite:
