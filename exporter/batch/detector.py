@@ -12,8 +12,8 @@ import numpy as np
 from exporter.batch.image_feeding import ImageFeeder, PreparedImage, image_input
 from exporter.errors import UserError, did_you_mean
 from exporter.paths import plain_paths
-from exporter.saved_model.signature import (
-    DEFAULT_SIGNATURE, Signature, find_saved_model, read_signature)
+from exporter.saved_model.files import find_saved_model
+from exporter.saved_model.signature import DEFAULT_SIGNATURE, Signature, read_signature
 from exporter.serving import image_request
 
 # Outputs with one row an image. Others, such as anchors, may have none, or many.
@@ -54,7 +54,7 @@ class Detector:
   methods may be called from several threads.
 
   Args:
-    saved_model_dir: the SavedModel, or the directory with it in `saved_model/`.
+    saved_model_dir: the SavedModel, or a folder that holds it.
     outputs: keys of the outputs that are wanted; None means all.
     signature_name: which of its signatures.
     batch_size: how many images of one size a call takes at most, where the
