@@ -12,6 +12,8 @@ import os
 import tempfile
 from collections.abc import Iterator
 
+from exporter.paths.urls import is_url
+
 
 @contextlib.contextmanager
 def of_folder(path: str) -> Iterator[str]:
@@ -40,5 +42,5 @@ def of_checkpoint(prefix: str) -> Iterator[str]:
 
 def _is_plain(path: str) -> bool:
   # A URL is no local path, and a backslash separates folders on Windows alone.
-  return '://' in path or (
+  return is_url(path) or (
       glob.escape(path) == path and (os.sep == '\\' or '\\' not in path))

@@ -16,6 +16,7 @@ from exporter.publishing.names_beside import beside
 
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
+_RENAME_SWAP = 2
 _ASIDE = 'replaced'
 
 
@@ -61,12 +62,16 @@ def recover(folder: str, name: str) -> None:
 
 def _exchange_in_one_step(one: str, other: str) -> bool:
   try:
-    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), 'renameat2', None)
+    library = ctypes.CDLL(None, use_errno=True)
   except (OSError, TypeError):  # Windows has no library without a name.
     return False
-  return renameat2 is not None and renameat2(
-      _AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other),
-      _RENAME_EXCHANGE) == 0
+  paths = os.fsencode(one), os.fsencode(other)
+  if hasattr(library, 'renameat2'):
+    return library.renameat2(
+        _AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE) == 0
+  if hasattr(library, 'renamex_np'):  # macOS.
+    return library.renamex_np(*paths, _RENAME_SWAP) == 0
+  return False
 
 
 def _free_name(path: str) -> str:
