@@ -23,6 +23,8 @@ _MODEL_KEYS = {
     'ssd_mobilenet_v2_small': _ANCHORED,
     'efficientdet_d0_small': _ANCHORED,
     'faster_rcnn_resnet50_small': _ANCHORED,
+    # With output_final_box_features.
+    'faster_rcnn_with_features': _ANCHORED | {'detection_features'},
     'context_rcnn_resnet50_small': _ANCHORED,
     'mask_rcnn_resnet50_small': _ANCHORED | {
         'anchors', 'box_classifier_features', 'class_predictions_with_background',
@@ -36,6 +38,7 @@ _MODEL_KEYS = {
 }
 _WITH_MASKS = ['mask_rcnn_resnet50_small', 'deepmac_small']
 _WITH_KEYPOINTS = ['centernet_keypoints_small']
+_WITH_FEATURES = ['faster_rcnn_with_features']
 
 
 def _select(profile, model):
@@ -56,6 +59,12 @@ def test_boxes_and_masks(model):
 @pytest.mark.parametrize('model', _MODEL_KEYS)
 def test_context_detection(model):
   assert _select('context_detection', model) == _BOXES - {'detection_classes'}
+
+
+@pytest.mark.parametrize('model', _WITH_FEATURES)
+def test_context_embedding(model):
+  assert _select('context_embedding', model) == _BOXES - {'detection_classes'} | {
+      'detection_features'}
 
 
 @pytest.mark.parametrize('model', _WITH_KEYPOINTS)
@@ -80,6 +89,7 @@ def test_without_intermediate(model):
 @pytest.mark.parametrize('profile, wanted, models', [
     ('boxes_and_masks', 'detection_masks', _WITH_MASKS),
     ('keypoints', 'detection_keypoint*', _WITH_KEYPOINTS),
+    ('context_embedding', 'detection_features', _WITH_FEATURES),
 ])
 def test_is_refused_for_models_without(profile, wanted, models):
   for model in _MODEL_KEYS.keys() - set(models):
@@ -90,9 +100,10 @@ def test_is_refused_for_models_without(profile, wanted, models):
 
 @pytest.mark.parametrize(
     'profile', sorted(path.stem for path in _PROFILES.glob('*.yaml')))
-def test_drops_outputs_of_mask_rcnn_or_centernet(profile):
-  model = ('centernet_keypoints_small' if profile == 'keypoints'
-           else 'mask_rcnn_resnet50_small')
+def test_drops_outputs_of_some_model(profile):
+  model = {'keypoints': 'centernet_keypoints_small',
+           'context_embedding': 'faster_rcnn_with_features'}.get(
+               profile, 'mask_rcnn_resnet50_small')
   assert _select(profile, model) < _MODEL_KEYS[model]
 
 
