@@ -28,6 +28,10 @@ def dead_nodes():
   return _run('dead_nodes')
 
 
+def detect_images():
+  return _run('detect_images')
+
+
 def draw_detections():
   return _run('draw_detections')
 

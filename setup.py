@@ -27,11 +27,13 @@ _INTEROP = [
     'tf2onnx',
     'tritonclient[grpc]',
 ]
+# Many images at a time.
+_BATCH = ['pyarrow', 'pycocotools']
 _EVALUATION = ['lvis', 'opencv-python-headless', 'pycocotools']  # Upstream's.
 _TEST = ['hypothesis', 'pytest', *_DRAW, *_EVALUATION, *_PLOT, *_PATCHES,
          *_SERVING]
-_COMMANDS = ['dead_nodes', 'draw_detections', 'exporter_main_v2', 'saved_model_payload',
-             'slim_saved_model', 'triton_config']
+_COMMANDS = ['dead_nodes', 'detect_images', 'draw_detections', 'exporter_main_v2',
+             'saved_model_payload', 'slim_saved_model', 'triton_config']
 
 setuptools.setup(
     name='lean-detection-exporter',
@@ -48,6 +50,7 @@ setuptools.setup(
     py_modules=['lean_detection_exporter'],
     install_requires=['absl-py', 'numpy', 'protobuf', 'PyYAML', 'rich'],
     extras_require={
+        'batch': _BATCH,
         'draw': _DRAW,
         'interop': _INTEROP,
         'object_detection': _OBJECT_DETECTION,

@@ -26,6 +26,7 @@ def test_export_report_and_slim(exporter_server, folder):
   # In this order: the others read what the first one writes.
   for module, name in (('exporter.exporter_lib_v2', 'export_inference_graph'),
                        ('exporter.payload', 'read_payload'),
+                       ('exporter.batch.detector', 'Detector'),
                        ('exporter.slimming', 'slim_saved_model')):
     tries, failures, printed = exporter_server.run(
         'doctest_jobs:run', module, name, cwd=folder).ok().value

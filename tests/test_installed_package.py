@@ -33,6 +33,7 @@ _COMMANDS = {
     'slim_saved_model': ('in_place', ('pipeline_config_path', 'compare')),
     'saved_model_payload': ('compare', ('pipeline_config_path', 'in_place')),
     'draw_detections': ('label_map', ('output_keys', 'in_place', 'compare')),
+    'detect_images': ('images', ('output_keys', 'in_place', 'compare')),
     'dead_nodes': ('saved_model_dir', ('output_keys', 'in_place', 'compare')),
     'triton_config': ('saved_model_dir', ('output_keys', 'in_place', 'compare')),
 }
@@ -134,7 +135,9 @@ def test_help_shows_the_flags_of_its_command_and_imports_little(
 def test_mistake_is_one_sentence(installed, command):
   needed = {'exporter_main_v2': ['--pipeline_config_path=none',
                                  '--list_output_keys'],
-            'draw_detections': ['--image=none.jpg', '--output=out.png']}
+            'draw_detections': ['--image=none.jpg', '--output=out.png'],
+            'detect_images': ['--saved_model_dir=nowhere', '--images=none',
+                              '--output=none']}
   done = installed.run(
       command, *needed.get(command, ['--saved_model_dir=nowhere']), 'stray')
   assert done.returncode == 1

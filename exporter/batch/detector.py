@@ -133,7 +133,7 @@ class Detector:
       if len(images) > 1:
         return [detected for image in images for detected in self.call([image])]
       return [Detected(images[0].height, images[0].width,
-                       f'The model cannot be run on it: {_first_line(e)}')]
+                       f'The model cannot be run on it: {image_request.first_line(e)}')]
     return [Detected(image.height, image.width, None, {
         key: value[i] if self.has_batch(key) else value
         for key, value in outputs.items()}) for i, image in enumerate(images)]
@@ -191,9 +191,4 @@ def _load(tf, saved_model_dir: str | os.PathLike, signature: Signature):
     try:
       return tf.saved_model.load(plain, tags=list(signature.tags) or None)
     except (tf.errors.OpError, OSError, ValueError) as e:
-      raise UserError(f'{saved_model_dir} cannot be loaded: {_first_line(e)}') from e
-
-
-def _first_line(error: Exception) -> str:
-  lines = str(error).strip().splitlines() or [type(error).__name__]
-  return lines[0][:300].rstrip('.') + '.'
+      raise UserError(f'{saved_model_dir} cannot be loaded: {image_request.first_line(e)}') from e
