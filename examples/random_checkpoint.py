@@ -46,10 +46,7 @@ def write_random_checkpoint(pipeline_config_path: str, output_directory: str,
   from object_detection.builders import model_builder
   from object_detection.utils import config_util
 
-  # Keras's own way to seed all three fails with TF 2.17 on Python 3.12.
-  random.seed(seed)
-  np.random.seed(seed)
-  tf.random.set_seed(seed)
+  set_seeds(seed)
   model_config = config_util.get_configs_from_pipeline_file(
       pipeline_config_path)['model']
   model = model_builder.build(model_config, is_training=False)
@@ -60,6 +57,15 @@ def write_random_checkpoint(pipeline_config_path: str, output_directory: str,
   manager = tf.train.CheckpointManager(
       tf.train.Checkpoint(model=model), output_directory, max_to_keep=1)
   return manager.save(checkpoint_number=0)
+
+
+def set_seeds(seed: int) -> None:
+  """As `tf.keras.utils.set_random_seed`, whose Keras 2.17 fails on Python 3.12."""
+  import tensorflow as tf
+
+  random.seed(seed)
+  np.random.seed(seed)
+  tf.random.set_seed(seed)
 
 
 def _detect(model, images, side_inputs):

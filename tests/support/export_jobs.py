@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import random
 
 import numpy as np
 
@@ -19,6 +20,21 @@ def write_checkpoint(family_name: str, directory: str):
   """Writes a checkpoint of random weights, as training would leave it."""
   from examples.random_checkpoint import write_random_checkpoint
   write_random_checkpoint(_family(family_name).pipeline, directory)
+
+
+def numbers_of_seed(seed: int):
+  """What an initializer of Keras gives, where its bound of seeds is refused."""
+  from examples.random_checkpoint import set_seeds
+  randint = random.Random.randint
+
+  def strict_randint(self, low, high):
+    if high == 1e9:
+      raise TypeError("'float' object cannot be interpreted as an integer")
+    return randint(self, low, high)
+
+  random.Random.randint = strict_randint
+  set_seeds(seed)
+  return ours.tf.keras.initializers.GlorotUniform()([2, 3]).numpy().tolist()
 
 
 def export_stock(family_fields: dict, checkpoint: str, target: str):
