@@ -18,7 +18,7 @@ from families import FIVE_KEYS, MASK_RCNN
 from patches import exporter_main_edit
 from patches.plan import Request
 
-pytestmark = [pytest.mark.slow, pytest.mark.both_stacks]
+pytestmark = pytest.mark.slow
 
 _HERE = pathlib.Path(__file__).parent
 _ROOT = _HERE.parents[1]
@@ -66,6 +66,7 @@ def _export(root, exports, target, *flags):
       f'--output_directory={target}', *flags)
 
 
+@pytest.mark.both_stacks
 def test_five_keys_are_exported_as_stock_and_ours_have_them(
     dropping, exports, tmp_path):
   done = _export(dropping, exports, tmp_path / 'five', f'--output_keys={FIVE_KEYS}')

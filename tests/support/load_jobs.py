@@ -35,8 +35,15 @@ def load_and_run(saved_model_dir: str, inputs_path: str, outputs_path: str):
       'signatures': sorted(loaded.signatures)}
 
 
-def run_in_session(saved_model_dir: str, inputs_path: str, outputs_path: str):
+def run_in_session(saved_model_dir: str, inputs_path: str, outputs_path: str,
+                   keys: list[str] | None = None):
   """Runs a SavedModel through the loader of TensorFlow 1.
+
+  Args:
+    saved_model_dir: the SavedModel.
+    inputs_path: what it is run on, by name.
+    outputs_path: where the outputs go, by key.
+    keys: of the outputs that are fetched; None for all.
 
   Returns:
     The tensor names of the signature, [of inputs, of outputs], by name.
@@ -46,7 +53,8 @@ def run_in_session(saved_model_dir: str, inputs_path: str, outputs_path: str):
     meta_graph = tf.compat.v1.saved_model.load(session, ['serve'], saved_model_dir)
     signature = meta_graph.signature_def['serving_default']
     outputs = session.run(
-        {key: info.name for key, info in signature.outputs.items()},
+        {key: info.name for key, info in signature.outputs.items()
+         if keys is None or key in keys},
         {signature.inputs[name].name: value for name, value in inputs.items()})
   np.savez(outputs_path, **outputs)
   return [{name: info.name for name, info in side.items()}

@@ -4,19 +4,19 @@ import pytest
 
 from exporter.output_keys import OutputSelection
 from exports import assert_same
-from families import FAMILIES, INPUT_TYPES, MASK_RCNN, SSD
+from families import CENTERNET, FAMILIES, INPUT_TYPES, MASK_RCNN, SSD
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.every_stack]
 
 
-def _also_on_2_15(family):
-  marks = [pytest.mark.both_stacks] if family in (MASK_RCNN, SSD) else []
+def _param(family):
+  marks = [pytest.mark.both_stacks] if family in (MASK_RCNN, SSD, CENTERNET) else []
   return pytest.param(family, marks=marks,
                       id=f'{family.name}-{family.input_type}')
 
 
 @pytest.fixture(scope='module',
-                params=[_also_on_2_15(f) for f in (*FAMILIES, *INPUT_TYPES)])
+                params=[_param(f) for f in (*FAMILIES, *INPUT_TYPES)])
 def family(request):
   return request.param
 
