@@ -30,14 +30,17 @@ from exporter.detection import environment
 environment.prepare()
 
 import contextlib
+import shutil
 from collections.abc import Sequence
 
 import tensorflow as tf
 
 from exporter.detection import checkpoint
+from exporter.detection import class_names
 from exporter.detection import compact_outputs
 from exporter.detection import input_shapes
 from exporter.detection import inputs
+from exporter.detection import label_map
 from exporter.detection import tracing
 from exporter.detection.compact_options import CompactOptions
 from exporter.detection.image_decoding import decode_image as _decode_image
@@ -104,6 +107,15 @@ class DetectionInferenceModule(tf.Module):
     self._model = detection_model
     self._output_selection = output_selection
     self._compact_options = compact_options
+    self._class_names = None
+
+  def name_classes(self, names):
+    """Adds the output `detection_classes_as_text`.
+
+    Args:
+      names: of the classes by their ids in the label map.
+    """
+    self._class_names = names
 
   def fix_input_shape(self, shape):
     """Makes calls take images of fixed sizes.
@@ -174,6 +186,9 @@ class DetectionInferenceModule(tf.Module):
     if classes in detections:
       detections[classes] = (
           tf.cast(detections[classes], tf.float32) + _LABEL_ID_OFFSET)
+    if self._class_names is not None:
+      detections[class_names.KEY] = class_names.as_text(
+          detections, self._class_names, self._model.num_classes)
     if self._output_selection is None:
       kept = list(detections)
     else:
@@ -181,7 +196,7 @@ class DetectionInferenceModule(tf.Module):
     if self._compact_options is not None:
       return compact_outputs.compact(
           detections, kept, self._compact_options, self._model.num_classes)
-    return {key: tf.cast(detections[key], tf.float32) for key in kept}
+    return {key: compact_outputs.as_number(detections[key]) for key in kept}
 
 
 class DetectionFromImageModule(DetectionInferenceModule):
@@ -310,6 +325,7 @@ def export_inference_graph(input_type,
                            *,
                            trained_checkpoint_prefix: str | None = None,
                            input_shape: str | Sequence[int | None] | None = None,
+                           label_map_path: str | None = None,
                            output_selection: OutputSelection | None = None,
                            compact_options: CompactOptions | None = None,
                            verify: bool = False,
@@ -344,6 +360,8 @@ def export_inference_graph(input_type,
     input_shape: fixed sizes of the first input, such as `[4, 640, 640, 3]` or
       `'4,640,640,3'`, -1 or None where unknown; `[4]` for the types that take
       strings. None: any size, as upstream.
+    label_map_path: a label map; adds the output `detection_classes_as_text`, string
+      `[batch, detections]`, in a lean SavedModel, and itself to its `assets/`.
     output_selection: which outputs stay. None: all, in upstream's own layout
       with the Keras layers; otherwise the SavedModel is lean.
     compact_options: how outputs are made smaller; without a selection, all of
@@ -359,7 +377,9 @@ def export_inference_graph(input_type,
   """
   if compact_options is not None:
     compact_options.check_input_type(input_type)
+  if compact_options is not None or label_map_path is not None:
     output_selection = output_selection or OutputSelection()
+  names = None if label_map_path is None else label_map.read(label_map_path)
   stages = Stages()
   inputs.check_type(input_type, DETECTION_MODULE_MAP, use_side_inputs)
   side_inputs = _combine_side_inputs(
@@ -374,11 +394,12 @@ def export_inference_graph(input_type,
   warmup_requests.check_images(warmup_images)
   if serving_version is not None:
     check_version_is_new(output_directory, serving_version)
+  assets = [] if label_map_path is None else [os.path.basename(label_map_path)]
   with plain_paths.of_checkpoint(checkpoint_path) as checkpoint_path, \
       atomic_directory.new_directory(
-          output_directory, export_folder.OF_EXPORT) as directory:
+          output_directory, export_folder.of_export(assets)) as directory:
     module, concrete_function, trackable = _restored_and_traced(
-        input_type, pipeline_config, checkpoint_path, side_inputs, shape,
+        input_type, pipeline_config, checkpoint_path, side_inputs, shape, names,
         output_selection, compact_options, stages)
     with stages('checkpoint'), _disk_may_be_full(output_directory):
       tf.train.CheckpointManager(
@@ -390,6 +411,8 @@ def export_inference_graph(input_type,
         tf.saved_model.save(module, saved_model_dir, signatures=concrete_function)
       else:
         function_saving.save_lean(concrete_function, saved_model_dir)
+      if label_map_path is not None:
+        _copy_asset(label_map_path, saved_model_dir)
       config_util.save_pipeline_config(pipeline_config, directory)
     if output_selection is not None:
       with stages('check'):
@@ -408,7 +431,7 @@ def export_inference_graph(input_type,
 
 
 def _restored_and_traced(input_type, pipeline_config, checkpoint_path, side_inputs,
-                         shape, output_selection, compact_options, stages):
+                         shape, class_names_by_id, output_selection, compact_options, stages):
   """The module, its concrete function, and a Checkpoint of the whole model.
 
   Every variable of the model is proven to come from `checkpoint_path`.
@@ -422,7 +445,8 @@ def _restored_and_traced(input_type, pipeline_config, checkpoint_path, side_inpu
     with stages('restore'), checkpoint.must_fit(checkpoint_path):
       status = trackable.restore(checkpoint_path).expect_partial()
     module = make_module(
-        input_type, model, side_inputs, output_selection, compact_options, shape)
+        input_type, model, side_inputs, output_selection, compact_options, shape,
+        class_names_by_id)
     with stages('trace'), checkpoint.must_fit(checkpoint_path), \
         inputs.side_inputs_must_fit(model, names):
       concrete_function = trace(module.__call__)
@@ -452,7 +476,7 @@ def build_model(pipeline_config):
 
 
 def make_module(input_type, model, side_inputs, output_selection,
-                compact_options=None, shape=None):
+                compact_options=None, shape=None, class_names_by_id=None):
   """The `DETECTION_MODULE_MAP` module for an input type."""
   inputs.check_side_input_names(model, [name for _, _, name in side_inputs])
   # What is None is not passed: modules that users have added may take only what
@@ -464,7 +488,15 @@ def make_module(input_type, model, side_inputs, output_selection,
       **{name: value for name, value in options.items() if value is not None})
   if shape is not None:
     module.fix_input_shape(shape)
+  if class_names_by_id is not None:
+    module.name_classes(class_names_by_id)
   return module
+
+
+def _copy_asset(path, saved_model_dir):
+  assets = os.path.join(saved_model_dir, 'assets')
+  os.makedirs(assets, exist_ok=True)
+  shutil.copyfile(path, os.path.join(assets, os.path.basename(path)))
 
 
 @contextlib.contextmanager
@@ -484,7 +516,8 @@ def list_outputs(input_type,
                  side_input_types='',
                  side_input_names='',
                  *,
-                 input_shape=None) -> list[OutputSize]:
+                 input_shape=None,
+                 label_map_path=None) -> list[OutputSize]:
   """What the model returns for one call; needs no checkpoint, writes nothing.
 
   Args:
@@ -495,6 +528,7 @@ def list_outputs(input_type,
     side_input_types: the same.
     side_input_names: the same.
     input_shape: the same.
+    label_map_path: the same.
 
   Returns:
     The outputs, largest first.
@@ -508,11 +542,13 @@ def list_outputs(input_type,
       side_input_shapes, side_input_types, side_input_names) if use_side_inputs else []
 
   shape = None if input_shape is None else input_shapes.parse(input_shape, input_type)
+  names = None if label_map_path is None else label_map.read(label_map_path)
 
   def attempt(trace):
     with stages('build'):
       model = build_model(pipeline_config)
-      module = make_module(input_type, model, side_inputs, None, shape=shape)
+      module = make_module(input_type, model, side_inputs, None, shape=shape,
+                           class_names_by_id=names)
     with stages('trace'), inputs.side_inputs_must_fit(
         model, [name for _, _, name in side_inputs]):
       return trace(module.__call__)

@@ -37,6 +37,7 @@ from exporter.detection import compact_options
 from exporter.detection import environment
 from exporter.detection import input_shapes
 from exporter.detection import inputs
+from exporter.detection import label_map
 from exporter.detection import output_profile
 from exporter.publishing import serving_version
 from exporter.serving import warmup_requests
@@ -85,6 +86,10 @@ _INPUT_SHAPE = flags.DEFINE_string(
     ' where unknown; the batch alone, e.g. `4`, for `encoded_image_string_tensor` and'
     ' `tf_example`. Left out: as upstream, which for image_tensor is one image of any'
     ' size.')
+_LABEL_MAP_PATH = flags.DEFINE_string(
+    'label_map_path', None,
+    'A label map, such as label_map.pbtxt: adds the output detection_classes_as_text'
+    ' with the name of each detection\'s class.')
 _OUTPUT_KEYS = flags.DEFINE_string(
     'output_keys', None,
     'Outputs that stay: keys or shell globs, separated by commas. Left out: all,'
@@ -170,6 +175,8 @@ def _run():
     inputs.parse_side_inputs(*side_inputs[1:])
   shape = (None if _INPUT_SHAPE.value is None
            else input_shapes.parse(_INPUT_SHAPE.value, _INPUT_TYPE.value))
+  if _LABEL_MAP_PATH.value is not None:
+    label_map.read(_LABEL_MAP_PATH.value)
   if not _LIST_OUTPUT_KEYS.value:
     checkpoint_choice.check(
         _TRAINED_CHECKPOINT_DIR.value, _TRAINED_CHECKPOINT_PREFIX.value)
@@ -185,7 +192,8 @@ def _run():
       _PIPELINE_CONFIG_PATH.value, _CONFIG_OVERRIDE.value)
   if _LIST_OUTPUT_KEYS.value:
     _list(exporter_lib_v2.list_outputs(
-        _INPUT_TYPE.value, config, *side_inputs, input_shape=shape),
+        _INPUT_TYPE.value, config, *side_inputs, input_shape=shape,
+        label_map_path=_LABEL_MAP_PATH.value),
           profile.selection, images=shape[0] or 1 if shape else 1)
     return
   exporter_lib_v2.export_inference_graph(
@@ -193,6 +201,7 @@ def _run():
       _OUTPUT_DIRECTORY.value, *side_inputs,
       trained_checkpoint_prefix=_TRAINED_CHECKPOINT_PREFIX.value,
       input_shape=shape,
+      label_map_path=_LABEL_MAP_PATH.value,
       output_selection=profile.selection,
       compact_options=profile.compact,
       verify=_VERIFY.value,

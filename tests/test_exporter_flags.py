@@ -89,6 +89,7 @@ VALID = (f'--pipeline_config_path={_PIPELINE}', '--trained_checkpoint_dir=traini
     (['--output_directory=file'], 'file is a file'),
     (['--output_directory=file/exported'], 'file is a file'),
     (['--output_directory=training'], 'training directory'),
+    (['--label_map_path=none.pbtxt'], 'none.pbtxt cannot be read'),
     (['--input_shape=4,640,640'], '3 dimensions'),
     (['--trained_checkpoint_prefix=training/ckpt-1'], 'each is given'),
     (['--trained_checkpoint_dir=file'], 'file does not exist or is not a folder'),

@@ -38,9 +38,10 @@ def compact(detections: Mapping[str, tf.Tensor], kept: Sequence[str],
   Raises:
     CompactOptionError: the options do not fit the outputs.
   """
-  outputs = {key: tf.cast(detections[key], tf.float32) for key in kept}
+  outputs = {key: as_number(detections[key]) for key in kept}
   most = _most_detections(detections, options)
-  dtypes = options.dtypes_of(kept, num_classes, most)
+  numbers = [key for key in kept if detections[key].dtype != tf.string]
+  dtypes = options.dtypes_of(numbers, num_classes, most)
   # Before the cut, whose padding a threshold of 0 would turn into ones.
   if options.mask_threshold is not None:
     outputs[MASKS] = tf.cast(
@@ -50,8 +51,14 @@ def compact(detections: Mapping[str, tf.Tensor], kept: Sequence[str],
   _warn_of_float16(dtypes)
   are_probabilities = (options.mask_threshold is None and MASKS in kept
                        and detections[MASKS].dtype.is_floating)
-  return {key: _as_dtype(output, dtypes[key], key == MASKS and are_probabilities)
+  return {key: output if key not in dtypes else _as_dtype(
+      output, dtypes[key], key == MASKS and are_probabilities)
           for key, output in outputs.items()}
+
+
+def as_number(output: tf.Tensor) -> tf.Tensor:
+  """As upstream returns every output, in float32; names of classes stay strings."""
+  return output if output.dtype == tf.string else tf.cast(output, tf.float32)
 
 
 def _cut(outputs, detections, options):

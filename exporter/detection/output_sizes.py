@@ -28,17 +28,24 @@ def output_sizes(concrete_function,
 
   Args:
     concrete_function: of a detection module.
-    make_inputs: makes its arguments for one call; called only where static shapes
-      leave a size open, which is then measured.
+    make_inputs: makes its arguments for one call; called only where dtypes and static
+      shapes leave a size open, which is then measured.
   """
   outputs = concrete_function.structured_outputs
-  if not all(o.shape.is_fully_defined() for o in outputs.values()):
+  if not all(o.shape.is_fully_defined() and o.dtype.name != 'string'
+             for o in outputs.values()):
     outputs = concrete_function(*make_inputs())
   sizes = [
       OutputSize(key, output.dtype.name, tuple(output.shape.as_list()),
-                 output.shape.num_elements() * output.dtype.size)
+                 _bytes(output))
       for key, output in outputs.items()]
   return sorted(sizes, key=lambda size: (-size.bytes, size.key))
+
+
+def _bytes(output) -> int:
+  if output.dtype.name == 'string':
+    return sum(map(len, output.numpy().ravel()))
+  return output.shape.num_elements() * output.dtype.size
 
 
 def print_output_sizes(sizes: Sequence[OutputSize],

@@ -28,6 +28,15 @@ OF_EXPORT = (
     *(f'saved_model/{name}' for name in _OF_SAVED_MODEL))
 
 
+def of_export(assets: Iterable[str] = ()) -> tuple[str, ...]:
+  """Shell globs of an export's own files, from its folder.
+
+  Args:
+    assets: the files in `saved_model/assets/` that it writes.
+  """
+  return (*OF_EXPORT, *(f'saved_model/assets/{glob.escape(name)}' for name in assets))
+
+
 def of_saved_model(assets: Iterable[str] = ()) -> tuple[str, ...]:
   """Shell globs of a SavedModel's own files, from its folder.
 

@@ -1,0 +1,81 @@
+"""Reads label maps, such as `mscoco_label_map.pbtxt`, without TensorFlow.
+
+    names = label_map.read('label_map.pbtxt')
+    names[1]  # 'person'
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+
+from exporter.errors import UserError
+from exporter.paths.urls import check_is_local
+
+_PACKAGE = 'exporter.detection.label_map'
+
+# The fields of upstream's StringIntLabelMapItem that are read here, by their numbers.
+_FIELDS = {'name': 1, 'id': 2, 'display_name': 3}
+
+
+def read(path: str | os.PathLike) -> dict[int, str]:
+  """What each class is called, by its id: `display_name`, or else `name`.
+
+  Args:
+    path: a StringIntLabelMap in protobuf's text form.
+
+  Raises:
+    UserError: the file cannot be read, is no label map, or says two things of an id.
+  """
+  check_is_local(path, 'label map')
+  names: dict[int, str] = {}
+  for item in _parse(path, _text(path)).item:
+    name = item.display_name or item.name
+    if not item.HasField('id') or item.id < 0:
+      raise UserError(
+          f'The label map {path} has the item {name!r} without an id of 0 or more.')
+    if not name:
+      raise UserError(f'The label map {path} has no name for the id {item.id}.')
+    if item.id in names:
+      raise UserError(f'The label map {path} has the id {item.id} twice, for'
+                      f' {names[item.id]!r} and {name!r}.')
+    names[item.id] = name
+  if not names:
+    raise UserError(f'{path} is no label map: there is no item in it.')
+  return names
+
+
+def _text(path) -> str:
+  try:
+    with open(path, encoding='utf-8') as f:
+      return f.read()
+  except OSError as e:
+    raise UserError(f'The label map {path} cannot be read: {e.strerror or e}.') from e
+  except UnicodeDecodeError as e:
+    raise UserError(f'{path} is no label map: it is not text in UTF-8.') from e
+
+
+def _parse(path, text: str):
+  from google.protobuf import text_format
+  try:
+    # Keypoints, hierarchies and frequencies are none of our business.
+    return text_format.Parse(text, _label_map_class()(), allow_unknown_field=True)
+  except (text_format.ParseError, UnicodeError) as e:
+    raise UserError(f'{path} is no label map: line {e}.') from e
+
+
+@functools.cache
+def _label_map_class():
+  from google.protobuf import descriptor_pb2
+  from google.protobuf import message_factory
+  kind = descriptor_pb2.FieldDescriptorProto
+  file = descriptor_pb2.FileDescriptorProto(
+      name=f'{_PACKAGE}.proto', package=_PACKAGE, syntax='proto2')
+  item = file.message_type.add(name='Item')
+  for name, number in _FIELDS.items():
+    item.field.add(name=name, number=number, label=kind.LABEL_OPTIONAL,
+                   type=kind.TYPE_INT32 if name == 'id' else kind.TYPE_STRING)
+  file.message_type.add(name='LabelMap').field.add(
+      name='item', number=1, label=kind.LABEL_REPEATED, type=kind.TYPE_MESSAGE,
+      type_name=f'.{_PACKAGE}.Item')
+  return message_factory.GetMessages([file])[f'{_PACKAGE}.LabelMap']
