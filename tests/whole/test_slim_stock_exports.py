@@ -9,6 +9,7 @@ import tempfile
 import numpy as np
 import pytest
 
+from exporter.detection import installed
 from exporter.output_keys import OutputSelection
 from exports import assert_same
 from families import DEEPMAC, EFFICIENTDET, MASK_RCNN, SSD_TF_EXAMPLE
@@ -53,6 +54,8 @@ def expected(exports, family):
   return {key: stock[key] for key in keys}
 
 
+@pytest.mark.skipif(installed.version('tensorflow') < (2, 12),
+                    reason='a frozen detector takes old TensorFlows minutes')
 def test_frozen_as_tf1_does(exports, family, slimmed, expected, loader_server):
   same = loader_server.run('load_jobs:run_frozen', slimmed / 'saved_model',
                            exports.inputs(family)).ok().value
