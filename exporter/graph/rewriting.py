@@ -7,6 +7,7 @@ live checks and changes that stood behind it.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 
 from exporter.graph.bodies import MAIN_GRAPH, Body, Call, Edge, call_of, parse_edge
 from exporter.graph.checks import is_bookkeeping
@@ -72,14 +73,39 @@ class BodyRewriter:
     self._keep_control_results(function)
 
   def _keep_control_results(self, function) -> None:
-    """What is dead will not run, and what nobody could tell needs no promise."""
+    """What is dead will not run, and what nobody could tell needs no promise.
+
+    A group that is dead promised what it waits for.
+    """
+    promised = {}
     for output, node_name in list(function.control_ret.items()):
-      if not self._is_live(node_name) or not self._has_place_in_time(node_name):
-        del function.control_ret[output]
-    outputs = [o for o in function.signature.control_output
-               if o in function.control_ret]
+      if self._is_live(node_name) and self._has_place_in_time(node_name):
+        promised[output] = node_name
+    for node_name in list(function.control_ret.values()):
+      for name in sorted(self._promised_behind(node_name)):
+        if name not in promised.values():
+          promised[_free(name, promised)] = name
+    order = [o for o in function.signature.control_output if o in promised]
+    function.control_ret.clear()
+    function.control_ret.update(promised)
     del function.signature.control_output[:]
-    function.signature.control_output.extend(outputs)
+    function.signature.control_output.extend(dict.fromkeys([*order, *promised]))
+
+  def _promised_behind(self, node_name: str) -> list[str]:
+    """Live nodes that a group waits for and that have a place in time."""
+    if self._body.nodes[node_name].op != 'NoOp':
+      return []
+    found, stack, seen = [], [node_name], set()
+    while stack:
+      name = stack.pop()
+      if name in seen or name not in self._body.nodes:
+        continue
+      seen.add(name)
+      if self._is_live(name) and self._has_place_in_time(name):
+        found.append(name)
+      else:
+        stack.extend(edge.source for edge in self._body.edges(name))
+    return found
 
   def _live_nodes(self, node_defs) -> list:
     nodes = [node for node in node_defs if self._is_live(node.name)]
@@ -164,6 +190,11 @@ class BodyRewriter:
     node = self._body.nodes[node_name]
     return (self._effects.of(node) is not Effect.NONE
             or self._anything_changes and self._effects.is_stateful(node))
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+  return next(n for n in (name, *map(f'{name}_{{}}'.format, range(len(taken))))
+              if n not in taken)
 
 
 def _keep_call_attributes(node, call: Call, kept: Kept) -> None:

@@ -2,83 +2,181 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping
 
-from exporter.graph.bodies import Body, call_of, parse_edge
+from exporter.graph.bodies import MAIN_GRAPH, Body, call_of, parse_edge
+from exporter.graph.op_effects import Effect, OpEffects
+from exporter.graph.resources import Resource, resource_of
 
-# Where TF1 names the ops.
-COLLECTIONS = ('saved_model_main_op', 'legacy_init_op')
+# Where TF1 names the ops that loaders run.
+_LOADED = ('saved_model_main_op', 'legacy_init_op')
+# And those that the program runs, with `tf.compat.v1.tables_initializer()` and the
+# like; TF2 runs the first where there is nothing else to run.
+_LATER = ('table_initializer', 'local_init_op', 'init_op')
+COLLECTIONS = _LOADED + _LATER
 
 # The signature by which TF2 does.
 SIGNATURE = '__saved_model_init_op'
 
-# What the names of ops start with that stand for tables and variables.
-_HANDLES = ('AnonymousHashTable', 'HashTable', 'VarHandleOp', 'Variable')
+# What the names of ops start with that change their first input and nothing else.
+_FILLS = ('Assign', 'InitializeTable', 'LookupTableI', 'LookupTableRemove',
+          'ResourceScatter', 'Scatter')
+_HANDED_ON = frozenset({'Identity', 'RefIdentity', 'RefSwitch', 'Switch'})
 
 
 def main_ops(meta_graph) -> list[str]:
   """Names of the nodes that are run."""
-  names = []
-  for collection in COLLECTIONS:
-    if collection in meta_graph.collection_def:
-      names += meta_graph.collection_def[collection].node_list.value
+  names = [text for collection in COLLECTIONS
+           for text in _node_list(meta_graph, collection)]
   if SIGNATURE in meta_graph.signature_def:
     names += [tensor.name for tensor
               in meta_graph.signature_def[SIGNATURE].outputs.values()]
   return [parse_edge(name).source for name in names]
 
 
-def kept_inputs(meta_graph, main: Body,
-                live: Collection[str]) -> dict[str, list[str]]:
-  """Finds the groups that fill all, and which inputs of each fill what lives.
+@dataclasses.dataclass(frozen=True)
+class Kept:
+  """What is still run once after loading.
 
-  Args:
-    meta_graph: names the ops that are run.
-    main: its main graph.
-    live: names of the nodes that something else needs.
+  Attributes:
+    ops: names of the nodes that stay.
+    groups: what the groups of such nodes, by name, still take.
   """
-  kept: dict[str, list[str]] = {}
-  stack = main_ops(meta_graph)
+  ops: frozenset[str]
+  groups: dict[str, list[str]]
+
+
+def kept(meta_graph, bodies: Mapping[str, Body], effects: OpEffects,
+         live: Collection[Resource]) -> Kept:
+  """What stays of the groups that are run.
+
+  Nodes go that only fill tables and variables none of which is `live`.
+  """
+  main = bodies[MAIN_GRAPH]
+  fillers = _Fillers(bodies, effects)
+  ops, groups = set(), []
+  for name in _walk(main, main_ops(meta_graph)):
+    if _is_group(main, name):
+      groups.append(name)
+      continue
+    filled = fillers.of_all_behind(name)
+    if filled is None or filled & set(live):
+      ops.add(name)
+  staying = {*ops, *groups}
+  return Kept(frozenset(ops), {
+      name: [text for text in main.nodes[name].input
+             if parse_edge(text).source in staying] for name in groups})
+
+
+def keep(meta_graph, staying: Kept) -> None:
+  """Takes from the groups and from the lists of TF1, in place, all else."""
+  for node in meta_graph.graph_def.node:
+    if node.name in staying.groups:
+      node.input[:] = staying.groups[node.name]
+  for collection in COLLECTIONS:
+    texts = _node_list(meta_graph, collection)
+    left = [text for text in texts
+            if parse_edge(text).source in {*staying.ops, *staying.groups}]
+    if left:
+      texts[:] = left
+    elif texts:
+      del meta_graph.collection_def[collection]
+
+
+def called_functions(main: Body, ops: Collection[str]) -> set[str]:
+  """Names of the functions that some nodes call."""
+  calls = (call_of(main.nodes[name]) for name in ops)
+  return {function for call in calls if call for function in call.functions}
+
+
+def _node_list(meta_graph, collection: str):
+  if collection not in meta_graph.collection_def:
+    return []
+  return meta_graph.collection_def[collection].node_list.value
+
+
+def _is_group(main: Body, name: str) -> bool:
+  return main.nodes[name].op == 'NoOp'
+
+
+def _walk(main: Body, names: Collection[str]) -> Iterator[str]:
+  """Some nodes, and where these are groups what they group."""
+  stack, seen = list(names), set()
   while stack:
     name = stack.pop()
-    if name in kept or main.nodes[name].op != 'NoOp':
+    if name in seen:
       continue
-    kept[name] = [text for text in main.nodes[name].input
-                  if not _fills_dead(main, parse_edge(text).source, live)]
-    stack.extend(parse_edge(text).source for text in kept[name])
-  return kept
+    seen.add(name)
+    yield name
+    if _is_group(main, name):
+      stack.extend(edge.source for edge in main.edges(name))
 
 
-def kept_ops(meta_graph, main: Body, live: Collection[str]) -> list[str]:
-  """Names of the ops that are run and fill what lives, without the groups."""
-  groups = kept_inputs(meta_graph, main, live)
-  names = [*main_ops(meta_graph), *(parse_edge(text).source
-                                    for kept in groups.values() for text in kept)]
-  return [name for name in names if name not in groups]
+class _Fillers:
+  """Tells which resources a node fills, through calls."""
 
+  def __init__(self, bodies: Mapping[str, Body], effects: OpEffects):
+    self._bodies = bodies
+    self._effects = effects
 
-def keep_inputs(graph_def, kept: dict[str, list[str]]) -> None:
-  """Takes from the groups, in place, the inputs that `kept_inputs` has not."""
-  for node in graph_def.node:
-    if node.name in kept:
-      node.input[:] = kept[node.name]
+  def of_all_behind(self, name: str) -> set[Resource] | None:
+    """What running a node of the main graph changes, with all that runs before."""
+    main = self._bodies[MAIN_GRAPH]
+    found: set[Resource] = set()
+    stack, seen = [name], set()
+    while stack:
+      name = stack.pop()
+      if name in seen:
+        continue
+      seen.add(name)
+      filled = self._of(MAIN_GRAPH, name, {})
+      if filled is None:
+        return None
+      found |= filled
+      stack.extend(edge.source for edge in main.edges(name))
+    return found
 
+  def _of(self, body_name: str, name: str,
+         passed: Mapping[str, Resource]) -> set[Resource] | None:
+    """The resources that running a node changes; None if that is not known.
 
-def _fills_dead(main: Body, name: str, live: Collection[str]) -> bool:
-  """Whether a node fills tables or variables, all of them dead.
+    Args:
+      body_name: where the node is.
+      name: of the node.
+      passed: what the arguments of that body are handles of.
+    """
+    body = self._bodies[body_name]
+    node = body.nodes[name]
+    effect = self._effects.of(node)
+    if effect is Effect.NONE:
+      return set()
+    call = call_of(node)
+    if call is None:
+      filled = self._handle(body, body.data_edges(name)[:1], passed)
+      is_known = effect is Effect.CHANGES and node.op.startswith(_FILLS)
+      return {filled} if is_known and filled is not None else None
+    inputs = [self._handle(body, [edge], passed)
+              for edge in body.data_edges(name)[call.first_input:]]
+    found: set[Resource] = set()
+    for function in call.functions:
+      inner = self._bodies[function]
+      handles = {argument: inputs[i] for argument, i in inner.arguments.items()
+                 if inputs[i] is not None}
+      for inner_name in inner.nodes:
+        filled = self._of(function, inner_name, handles)
+        if filled is None:
+          return None
+        found |= filled
+    return found
 
-  An op fills what its first input is; a function, what is passed to it.
-  """
-  edges = main.data_edges(name)
-  if call_of(main.nodes[name]) is None:
-    edges = edges[:1]
-  filled, stack, seen = [], [edge.source for edge in edges], set()
-  while stack:
-    node_name = stack.pop()
-    if node_name in seen:
-      continue
-    seen.add(node_name)
-    if main.nodes[node_name].op.startswith(_HANDLES):
-      filled.append(node_name)
-    stack.extend(edge.source for edge in main.data_edges(node_name))
-  return bool(filled) and not any(handle in live for handle in filled)
+  def _handle(self, body: Body, edges, passed) -> Resource | None:
+    """The resource that an edge is the handle of, as far as that can be told."""
+    while edges:
+      source = edges[0].source
+      if source in body.arguments:
+        return passed.get(source)
+      if body.nodes[source].op not in _HANDED_ON:
+        return resource_of(body, source)
+      edges = body.data_edges(source)[:1]
+    return None

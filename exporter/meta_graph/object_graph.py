@@ -8,6 +8,7 @@ graph still reads. Everything else (layers, optimizers, their functions) is gone
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Collection
 
 from collections.abc import Mapping, Sequence
 
@@ -16,6 +17,10 @@ from exporter.graph.bodies import Body, call_of
 CALL = '__call__'
 SIGNATURES = 'signatures'
 VARIABLES = 'variables'
+INITIALIZERS = 'initializers'
+
+# The function by which a table, or a resource like it, fills itself on loading.
+_INITIALIZE = '_initialize'
 
 # How checkpoints name the value of the i-th variable of a list `variables`.
 _KEY = 'variables/{}/.ATTRIBUTES/VARIABLE_VALUE'
@@ -127,7 +132,8 @@ def constant_node(object_graph, object_id: int) -> str | None:
 def dropped_children(object_graph) -> list[str]:
   """Names of the root's own functions and objects that pruning removes."""
   return sorted(child.local_name for child in _children(object_graph, 0)
-                if child.local_name not in (CALL, SIGNATURES, VARIABLES))
+                if child.local_name not in (
+                    CALL, INITIALIZERS, SIGNATURES, VARIABLES))
 
 
 def input_names(structured_value) -> list[str]:
@@ -179,6 +185,33 @@ def listed_variables(object_graph) -> dict[int, str]:
       for child in object_graph.nodes[holder].children}
 
 
+def checkpoint_keys(object_graph, trackable_graph) -> dict[int, str]:
+  """Checkpoint entry by object id, of each variable that loading restores.
+
+  As the loader of TF2 does, both graphs are walked from their roots by the same names.
+
+  Args:
+    object_graph: the SavedObjectGraph.
+    trackable_graph: the TrackableObjectGraph in the checkpoint.
+  """
+  keys: dict[int, str] = {}
+  stack, seen = [(0, 0)] if trackable_graph.nodes else [], set()
+  while stack:
+    object_id, mirror_id = stack.pop()
+    if (object_id, mirror_id) in seen or mirror_id >= len(trackable_graph.nodes):
+      continue
+    seen.add((object_id, mirror_id))
+    mirror = trackable_graph.nodes[mirror_id]
+    for attribute in mirror.attributes:
+      if attribute.name == 'VARIABLE_VALUE':
+        keys[object_id] = attribute.checkpoint_key
+    ids = {child.local_name: child.node_id for child in mirror.children}
+    stack += [(child.node_id, ids[child.local_name])
+              for child in object_graph.nodes[object_id].children
+              if child.local_name in ids]
+  return keys
+
+
 def captured_ids(object_graph, main: Body) -> dict[str, int]:
   """Object id by node of the main graph, of what its calls capture."""
   ids = {}
@@ -192,8 +225,16 @@ def captured_ids(object_graph, main: Body) -> dict[str, int]:
   return ids
 
 
-def captured_objects(object_graph, ids: list[int]) -> list[int]:
-  """Captured objects with all that they, such as tables, are made from."""
+def captured_objects(
+    object_graph, ids: list[int],
+    live_captures: Callable[[ObjectFunction], list[int]]) -> list[int]:
+  """Captured objects with all that they, such as tables, are made from.
+
+  Args:
+    object_graph: a SavedObjectGraph.
+    ids: of what is captured.
+    live_captures: gives what one of its functions captures and uses.
+  """
   seen, stack = {}, list(reversed(ids))
   while stack:
     node_id = stack.pop()
@@ -202,10 +243,22 @@ def captured_objects(object_graph, ids: list[int]) -> list[int]:
     seen[node_id] = None
     node = object_graph.nodes[node_id]
     for name in concrete_names(node):
-      stack.extend(object_graph.concrete_functions[name].bound_inputs)
+      stack.extend(live_captures(concrete_function(object_graph, name)))
     if node.WhichOneof('kind') in ('resource', 'user_object'):
       stack.extend(child.node_id for child in node.children)
   return list(seen)
+
+
+def initializers(object_graph, functions: Collection[str]) -> list[int]:
+  """Objects that loading fills by one of some concrete functions."""
+  found = []
+  for i, node in enumerate(object_graph.nodes):
+    if node.WhichOneof('kind') in ('resource', 'user_object'):
+      child = child_id(object_graph, i, _INITIALIZE)
+      if child is not None and set(functions) & set(
+          concrete_names(object_graph.nodes[child])):
+        found.append(i)
+  return found
 
 
 def functions_of(object_graph, ids: list[int]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from exporter.errors import UserError
 from exporter.meta_graph.object_graph import (
     CALL,
+    INITIALIZERS,
     SIGNATURES,
     VARIABLES,
     ObjectFunction,
@@ -15,7 +16,8 @@ from exporter.meta_graph.object_graph import (
 
 
 def rewrite(object_graph, signatures: dict[str, ObjectFunction],
-            call: list[ObjectFunction], variables: list[int]) -> None:
+            call: list[ObjectFunction], variables: list[int],
+            initializers: list[int]) -> None:
   """Reduces the object graph, in place, to the functions that are given.
 
   Args:
@@ -24,12 +26,13 @@ def rewrite(object_graph, signatures: dict[str, ObjectFunction],
       in them are ids of `object_graph` as it is now.
     call: concrete functions of calling the root; empty if it cannot be called.
     variables: ids of the variables, in the order of their checkpoint entries.
+    initializers: ids of objects that stay for what loading them fills.
 
   Raises:
     UserError: a kept function uses an object that cannot be kept, such as a
       mutable table, whose content is in the checkpoint.
   """
-  _Rewriter(object_graph).rewrite(signatures, call, variables)
+  _Rewriter(object_graph).rewrite(signatures, call, variables, initializers)
 
 
 class _Rewriter:
@@ -40,14 +43,11 @@ class _Rewriter:
     self._new = object_graph
     self._ids: dict[int, int] = {}
 
-  def rewrite(self, signatures, call, variables) -> None:
+  def rewrite(self, signatures, call, variables, initializers) -> None:
     self._new.Clear()
     root = self._user_object('_generic_user_object')
-    if variables:
-      holder = self._user_object('trackable_list_wrapper')
-      self._adopt(root, VARIABLES, holder)
-      for position, old_id in enumerate(variables):
-        self._adopt(holder, str(position), self._keep(old_id))
+    self._list(root, VARIABLES, variables)
+    self._list(root, INITIALIZERS, initializers)
     if call:
       self._adopt(root, CALL, self._function_node(
           child_id(self._old, 0, CALL), call))
@@ -58,6 +58,14 @@ class _Rewriter:
       if child.local_name in signatures:
         self._adopt(holder, child.local_name, self._function_node(
             child.node_id, [signatures[child.local_name]]))
+
+  def _list(self, root: int, name: str, old_ids: list[int]) -> None:
+    """Gives the root a list of objects, unless it would be empty."""
+    if old_ids:
+      holder = self._user_object('trackable_list_wrapper')
+      self._adopt(root, name, holder)
+      for position, old_id in enumerate(old_ids):
+        self._adopt(holder, str(position), self._keep(old_id))
 
   def _user_object(self, identifier: str) -> int:
     node = self._new.nodes.add()

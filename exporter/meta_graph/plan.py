@@ -13,11 +13,12 @@ from exporter.errors import UserError
 from exporter.graph.bodies import MAIN_GRAPH, bodies_of
 from exporter.graph.liveness import Liveness, Roots
 from exporter.graph.op_effects import OpEffects, stateful_ops
+from exporter.graph.resources import Resource, handles_of, resources_of
 from exporter.meta_graph import (
     initialization,
     loaded_call,
     object_graph,
-    saver,
+    saved_variables,
     variable_collections,
 )
 from exporter.meta_graph.loaded_call import Offered
@@ -36,7 +37,8 @@ class Plan:
       are no objects, as in TF1.
     call: what calling the loaded object will run; empty if it cannot be called.
     liveness: the nodes, arguments and results that stay.
-    initialization: which inputs stay of the groups that fill tables and variables.
+    initialization: what still fills tables and variables.
+    initializers: the objects that fill what lives though no function captures them.
     variables: those that stay in the checkpoint.
     variable_ids: the object of each; empty where there are no objects.
   """
@@ -44,27 +46,37 @@ class Plan:
   signatures: dict[str, ObjectFunction]
   call: list[Offered]
   liveness: Liveness
-  initialization: dict[str, list[str]]
+  initialization: initialization.Kept
+  initializers: list[int]
   variables: list[SavedVariable]
   variable_ids: list[int]
 
   @classmethod
-  def of(cls, meta_graph, outputs: Mapping[str, Sequence[str]]) -> Plan:
+  def of(cls, meta_graph, outputs: Mapping[str, Sequence[str]],
+         checkpoint_objects=None) -> Plan:
     """Plans, from a MetaGraphDef that hangs together, to keep some outputs.
+
+    Args:
+      meta_graph: the MetaGraphDef.
+      outputs: the output keys to keep, by signature.
+      checkpoint_objects: the TrackableObjectGraph in its checkpoint, if any.
 
     Raises:
       UserError: the SavedModel holds something that cannot be pruned.
     """
-    return _Planner(meta_graph, outputs).plan()
+    return _Planner(meta_graph, outputs, checkpoint_objects).plan()
 
 
 class _Planner:
 
-  def __init__(self, meta_graph, outputs: Mapping[str, Sequence[str]]):
+  def __init__(self, meta_graph, outputs: Mapping[str, Sequence[str]],
+               checkpoint_objects):
     self._meta_graph = meta_graph
     self._objects = meta_graph.object_graph_def
     self._outputs = {name: list(keys) for name, keys in outputs.items()}
     self._bodies = bodies_of(meta_graph.graph_def)
+    self._restored = saved_variables.read_variables(
+        meta_graph, self._bodies, checkpoint_objects)
     self._live = Liveness(
         self._bodies, OpEffects(self._bodies, stateful_ops(meta_graph)))
     self._signatures = _signature_functions(self._objects, self._outputs)
@@ -77,15 +89,17 @@ class _Planner:
     self._live.mark(self._call_roots())
     while self._grow():
       pass
-    kept_inputs = self._trim_initialization()
+    initializers = self._initializers(self._initialization())
+    kept = self._trim_initialization()
     variables = self._live_variables()
-    return Plan(self._outputs, self._signatures, self._call, self._live,
-                kept_inputs, variables, self._object_ids(variables))
+    return Plan(self._outputs, self._signatures, self._call, self._live, kept,
+                initializers, variables, self._object_ids(variables))
 
   def _grow(self) -> bool:
     """Marks what the live objects, tables and variables need for themselves."""
-    grown = [self._live.mark(self._captured_object_roots()),
-             self._live.mark(self._initialization_roots()),
+    kept = self._initialization()
+    grown = [self._live.mark(Roots(tensors=tuple(sorted(kept.ops)))),
+             self._live.mark(self._captured_object_roots(self._initializers(kept))),
              self._live.mark(self._variable_roots())]
     return any(grown)
 
@@ -113,19 +127,24 @@ class _Planner:
 
   # Captured objects: variables, constants, tables.
 
-  def _captured_object_roots(self) -> Roots:
+  def _captured_object_roots(self, initializers: list[int]) -> Roots:
     """Live constants, and functions by which live tables make and fill themselves."""
-    captured = object_graph.captured_objects(self._objects, [
-        i for function in (*self._signatures.values(),
-                           *(c.function for c in self._call))
-        for i in self._live_captures(function)])
-    functions = object_graph.functions_of(self._objects, captured)
+    captured = self._captured_objects(initializers)
+    functions = [object_graph.concrete_function(self._objects, name)
+                 for name in object_graph.functions_of(self._objects, captured)]
     return Roots(
         tensors=tuple(self._tensors_of(captured)),
-        results=tuple((name, i) for name in functions
-                      for i in range(len(self._bodies[name].results))),
-        arguments=tuple((name, i) for name in functions
-                        for i in self._bodies[name].arguments.values()))
+        results=tuple((function.name, i) for function in functions
+                      for i in range(len(self._bodies[function.name].results))),
+        arguments=tuple(argument for function in functions
+                        for argument in self._passed_arguments(function)))
+
+  def _captured_objects(self, initializers: list[int]) -> list[int]:
+    functions = (*self._signatures.values(), *(c.function for c in self._call))
+    return object_graph.captured_objects(
+        self._objects,
+        [*initializers, *(i for f in functions for i in self._live_captures(f))],
+        self._live_captures)
 
   def _live_captures(self, function: ObjectFunction) -> list[int]:
     count = passed_count(function, self._bodies)
@@ -144,34 +163,48 @@ class _Planner:
 
   # Initialization, which the loader runs once.
 
-  def _initialization_roots(self) -> Roots:
-    return Roots(tensors=tuple(initialization.kept_ops(
-        self._meta_graph, self._bodies[MAIN_GRAPH], self._live.main_nodes())))
+  def _initialization(self) -> initialization.Kept:
+    return initialization.kept(
+        self._meta_graph, self._bodies, self._live.effects, self._live_resources())
 
-  def _trim_initialization(self) -> dict[str, list[str]]:
+  def _live_resources(self) -> set[Resource]:
+    return resources_of(self._bodies, self._live.nodes)
+
+  def _initializers(self, kept: initialization.Kept) -> list[int]:
+    """Objects that nothing captures by which TF2 runs what sessions run as `kept`."""
+    if not self._signatures:
+      return []
+    captured = self._captured_objects([])
+    return [i for i in object_graph.initializers(
+        self._objects,
+        initialization.called_functions(self._bodies[MAIN_GRAPH], kept.ops))
+            if i not in captured]
+
+  def _trim_initialization(self) -> initialization.Kept:
     """Marks the groups of what is run, without what fills the dead."""
-    main = self._bodies[MAIN_GRAPH]
-    kept = initialization.kept_inputs(
-        self._meta_graph, main, self._live.main_nodes())
-    for name, inputs in kept.items():
-      main.narrow(name, inputs)
-    self._live.mark(Roots(
-        tensors=tuple(initialization.main_ops(self._meta_graph))))
+    kept = self._initialization()
+    for name, inputs in kept.groups.items():
+      self._bodies[MAIN_GRAPH].narrow(name, inputs)
+    self._live.mark(Roots(tensors=(*kept.ops, *kept.groups)))
     return kept
 
   # Variables.
 
   def _variable_roots(self) -> Roots:
-    """What saves variables, and what TF1 says of them."""
-    filename = (self._meta_graph.saver_def.filename_tensor_name
-                if self._live_variables() else '')
+    """What restores and saves variables, and what TF1 says of them."""
+    variables = self._live_variables()
+    filename = self._meta_graph.saver_def.filename_tensor_name
     return Roots(tensors=(
-        *([filename] if filename else []), *variable_collections.tensor_names(
-            self._meta_graph, self._live.main_nodes())))
+        *(v.node for v in variables), *([filename] if filename and variables else []),
+        *variable_collections.tensor_names(self._meta_graph, self._live_handles())))
+
+  def _live_handles(self) -> set[str]:
+    """Nodes of the main graph that stand for what any live node stands for."""
+    return handles_of(self._bodies[MAIN_GRAPH], self._live_resources())
 
   def _live_variables(self) -> list[SavedVariable]:
-    return [v for v in saver.read_saver(self._meta_graph, self._bodies)
-            if (MAIN_GRAPH, v.node) in self._live.nodes]
+    live = self._live_handles()
+    return [v for v in self._restored if v.node in live]
 
   def _object_ids(self, variables: list[SavedVariable]) -> list[int]:
     """The object of each variable, known by what the main graph's calls capture."""
@@ -182,6 +215,11 @@ class _Planner:
       if v.node not in ids:
         raise UserError(f'The SavedModel is damaged: no object stands for the'
                         f' variable {v.node!r}, which the outputs need.')
+    lost = (ids.keys() & self._live_handles()) - {v.node for v in variables}
+    for node in sorted(lost):
+      if self._objects.nodes[ids[node]].WhichOneof('kind') == 'variable':
+        raise UserError(f'The SavedModel is damaged: its checkpoint has no value of'
+                        f' the variable {node!r}, which the outputs need.')
     return [ids[v.node] for v in variables]
 
 

@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 
 from exporter.errors import UserError, did_you_mean
 from exporter.graph import pruning as graph_pruning
-from exporter.graph.bodies import Body
+from exporter.graph.bodies import Body, bodies_of
 from exporter.graph.result_selection import select_results
 from exporter.graph.rewriting import Kept
 from exporter.meta_graph import (
     asset_files,
+    asset_reads,
     initialization,
     object_graph,
     object_rewriting,
@@ -39,15 +40,17 @@ class Pruned:
     dropped_signatures: names of the signatures that went.
     dropped_objects: names of the root's attributes that went.
     is_callable: whether the loaded object can still be called.
+    unused_assets: the files beside the graph that nothing reads any more.
   """
   entries: dict[str, str]
   dropped_signatures: list[str]
   dropped_objects: list[str]
   is_callable: bool
+  unused_assets: list[str]
 
 
-def prune_meta_graph(meta_graph,
-                     outputs: Mapping[str, Sequence[str]]) -> Pruned:
+def prune_meta_graph(meta_graph, outputs: Mapping[str, Sequence[str]],
+                     checkpoint_objects=None) -> Pruned:
   """Reduces `meta_graph`, in place, to the given outputs.
 
   Args:
@@ -55,6 +58,8 @@ def prune_meta_graph(meta_graph,
     outputs: the output keys to keep, by signature; the first signature is the
       one whose outputs calling the loaded object shall return. Signatures that
       are not named go.
+    checkpoint_objects: the TrackableObjectGraph in the checkpoint, if any; without
+      it, the saver in the graph alone tells which variables are restored.
 
   Raises:
     UserError: there is no such signature or output, or the SavedModel holds
@@ -62,7 +67,7 @@ def prune_meta_graph(meta_graph,
   """
   validation.check(meta_graph)
   _check_outputs(meta_graph.signature_def, outputs)
-  plan = Plan.of(meta_graph, outputs)
+  plan = Plan.of(meta_graph, outputs, checkpoint_objects)
   return apply(meta_graph, plan)
 
 
@@ -70,15 +75,16 @@ def apply(meta_graph, plan: Plan) -> Pruned:
   """Reduces `meta_graph`, in place, to what `plan`, which was made of it, keeps."""
   dropped_objects = object_graph.dropped_children(meta_graph.object_graph_def)
   dropped_signatures = _keep_signatures(meta_graph.signature_def, plan.outputs)
-  _keep_collections(meta_graph, plan)
-  initialization.keep_inputs(meta_graph.graph_def, plan.initialization)
+  initialization.keep(meta_graph, plan.initialization)
   kept = graph_pruning.keep_live(meta_graph.graph_def, plan.liveness)
+  _keep_collections(meta_graph, plan, kept)
   _rename_signature_tensors(meta_graph.signature_def, plan.outputs, kept)
   _rewrite_objects(meta_graph, plan, kept)
   entries = _rewrite_saver(meta_graph, plan)
-  asset_files.keep_used(meta_graph)
+  unused_assets = _keep_used_assets(meta_graph)
   tidying.tidy(meta_graph)
-  return Pruned(entries, dropped_signatures, dropped_objects, bool(plan.call))
+  return Pruned(entries, dropped_signatures, dropped_objects, bool(plan.call),
+                unused_assets)
 
 
 def _check_outputs(signatures, outputs: Mapping[str, Sequence[str]]) -> None:
@@ -113,8 +119,9 @@ def _keep_signatures(signatures, outputs: Mapping[str, Sequence[str]]) -> list[s
   return dropped
 
 
-def _keep_collections(meta_graph, plan: Plan) -> None:
-  variable_collections.keep(meta_graph, plan.liveness.main_nodes())
+def _keep_collections(meta_graph, plan: Plan, kept: Kept) -> None:
+  variable_collections.keep(
+      meta_graph, plan.liveness.main_nodes(), kept.tensor_name)
   for name in set(meta_graph.collection_def) - {
       *variable_collections.NAMES, *initialization.COLLECTIONS,
       asset_files.COLLECTION}:
@@ -139,8 +146,19 @@ def _rewrite_objects(meta_graph, plan: Plan, kept: Kept) -> None:
       name: selection.as_kept(returning(function, sorted(plan.outputs[name])))
       for name, function in plan.signatures.items()}
   call = [selection.as_kept(offered) for offered in plan.call]
+  selection.narrow_captures(meta_graph.object_graph_def)
   object_rewriting.rewrite(
-      meta_graph.object_graph_def, signatures, call, plan.variable_ids)
+      meta_graph.object_graph_def, signatures, call, plan.variable_ids,
+      plan.initializers)
+
+
+def _keep_used_assets(meta_graph) -> list[str]:
+  """Lists the files that are read, and tells which certainly are not."""
+  before = asset_files.file_names(meta_graph)
+  asset_files.keep_used(meta_graph)
+  if asset_reads.may_read_neighbours(meta_graph, bodies_of(meta_graph.graph_def)):
+    return []
+  return sorted(set(before) - set(asset_files.file_names(meta_graph)))
 
 
 class _ResultSelection:
@@ -154,9 +172,7 @@ class _ResultSelection:
 
   def as_kept(self, offered: Offered) -> ObjectFunction:
     name = offered.function.name
-    count = passed_count(offered.function, self._bodies)
-    captures = [offered.function.bound_inputs[i - count]
-                for i in self._kept.arguments[name] if i >= count]
+    captures = self._captures(offered.function)
     results = [self._kept.results[name].index(i) for i in offered.results]
     # Somebody else may take more from it, or know it under another description.
     if (results != list(range(len(self._kept.results[name])))
@@ -164,6 +180,18 @@ class _ResultSelection:
       name = select_results(self._library, name, results)
     self._described.add(name)
     return dataclasses.replace(offered.function, name=name, bound_inputs=captures)
+
+
+  def narrow_captures(self, objects) -> None:
+    """Takes from the functions of tables, in place, the captures that have gone."""
+    for name in objects.concrete_functions.keys() & self._kept.arguments.keys():
+      function = object_graph.concrete_function(objects, name)
+      objects.concrete_functions[name].bound_inputs[:] = self._captures(function)
+
+  def _captures(self, function: ObjectFunction) -> list[int]:
+    count = passed_count(function, self._bodies)
+    return [function.bound_inputs[i - count]
+            for i in self._kept.arguments[function.name] if i >= count]
 
 
 def _rewrite_saver(meta_graph, plan: Plan) -> dict[str, str]:

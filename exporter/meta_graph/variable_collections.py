@@ -5,7 +5,7 @@ The v1 loader makes Python variables of them, for initializing and saving.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from tensorflow.core.framework import variable_pb2
 
@@ -14,6 +14,10 @@ from exporter.graph.bodies import parse_edge
 NAMES = (
     'global_variables', 'local_variables', 'model_variables',
     'moving_average_variables', 'trainable_variables', 'variables')
+
+# What a VariableDef names.
+_TENSORS = (
+    'variable_name', 'initializer_name', 'snapshot_name', 'initial_value_name')
 
 
 def definitions(meta_graph) -> Iterator[tuple[str, variable_pb2.VariableDef]]:
@@ -24,11 +28,18 @@ def definitions(meta_graph) -> Iterator[tuple[str, variable_pb2.VariableDef]]:
         yield collection, variable_pb2.VariableDef.FromString(text)
 
 
-def keep(meta_graph, nodes: Collection[str]) -> None:
-  """Takes from the lists, in place, the variables whose node is not in `nodes`."""
+def keep(meta_graph, nodes: Collection[str],
+         new_name: Callable[[str], str]) -> None:
+  """Takes from the lists, in place, the variables whose node is not in `nodes`.
+
+  The others are described by the names that `new_name` gives to tensors.
+  """
   kept = {}
   for collection, definition in definitions(meta_graph):
     if parse_edge(definition.variable_name).source in nodes:
+      for field in _TENSORS:
+        if getattr(definition, field):
+          setattr(definition, field, new_name(getattr(definition, field)))
       kept.setdefault(collection, []).append(definition.SerializeToString())
   for collection in NAMES:
     if collection in meta_graph.collection_def:
@@ -37,13 +48,12 @@ def keep(meta_graph, nodes: Collection[str]) -> None:
 
 
 def tensor_names(meta_graph, nodes: Collection[str] | None = None) -> list[str]:
-  """Tensors and nodes by which the lists tell how to read and initialize.
+  """The variables, and by what the lists tell how to read and initialize them.
 
   Args:
     meta_graph: has the lists.
     nodes: only of the variables whose node is one of them; None for all.
   """
-  return [name for _, definition in definitions(meta_graph)
+  return [getattr(definition, field) for _, definition in definitions(meta_graph)
           if nodes is None or parse_edge(definition.variable_name).source in nodes
-          for name in (definition.initializer_name, definition.snapshot_name,
-                       definition.initial_value_name) if name]
+          for field in _TENSORS if getattr(definition, field)]

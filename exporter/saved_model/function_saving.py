@@ -4,9 +4,6 @@ import inspect
 import os
 import tempfile
 
-from exporter.graph import bodies
-from exporter.meta_graph import object_graph
-from exporter.meta_graph import saver as saver_graph
 from exporter.saved_model import tensorflow_api
 from exporter.saved_model.files import SavedModelFiles
 from exporter.saved_model.writing import prune, write
@@ -31,24 +28,9 @@ def save_lean(concrete_function, target: str) -> None:
     tf.saved_model.save(root, unpruned, signatures=concrete_function,
                         options=tensorflow_api.save_options())
     source = SavedModelFiles.open(unpruned)
-    if not source.serving_graph.HasField('saver_def'):
-      _add_saver(source.serving_graph)
     lean, pruned = prune(
         source, {'serving_default': list(concrete_function.structured_outputs)})
     write(lean, pruned, source, target)
-
-
-def _add_saver(meta_graph) -> None:
-  """Adds a saver for the variables that the root lists and the graph reads."""
-  objects = meta_graph.object_graph_def
-  keys = object_graph.listed_variables(objects)
-  nodes = object_graph.captured_ids(
-      objects, bodies.bodies_of(meta_graph.graph_def)[bodies.MAIN_GRAPH])
-  saver_graph.write_saver(meta_graph, [
-      saver_graph.SavedVariable(
-          node, keys[i], slice='', dtype=objects.nodes[i].variable.dtype,
-          is_resource=True)
-      for node, i in nodes.items() if i in keys])
 
 
 def _positional(concrete_function, input_signature):

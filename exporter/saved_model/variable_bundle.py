@@ -51,6 +51,31 @@ def copy_entries(source: str, target: str, entries: Mapping[str, str],
                                 destination_prefix=target, delete_old_dirs=False)
 
 
+def read_object_graph(source: str):
+  """The TrackableObjectGraph in a checkpoint; None if there is none, as in TF1.
+
+  Args:
+    source: path prefix of the checkpoint.
+
+  Raises:
+    UserError: its files are damaged.
+  """
+  import tensorflow as tf
+  from google.protobuf import message
+  from tensorflow.core.protobuf import trackable_object_graph_pb2
+  if not tf.io.gfile.exists(source + '.index'):
+    return None
+  try:
+    with plain_paths.of_checkpoint(source) as plain:
+      reader = tf.train.load_checkpoint(plain)
+      if not reader.has_tensor(_OBJECT_GRAPH_KEY):
+        return None
+      return trackable_object_graph_pb2.TrackableObjectGraph.FromString(
+          reader.get_tensor(_OBJECT_GRAPH_KEY))
+  except (tf.errors.OpError, ValueError, RuntimeError, message.DecodeError) as e:
+    raise UserError(f'The variables {source} cannot be read: {e}.') from e
+
+
 def entry_sizes(source: str, keys: Collection[str] | None = None) -> dict[str, int]:
   """Bytes of the value of each variable in a checkpoint.
 

@@ -10,7 +10,7 @@ variables that are left.
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from exporter.errors import UserError
 from exporter.meta_graph import asset_files
@@ -52,7 +52,9 @@ def prune(source: SavedModelFiles, outputs: Mapping[str, Sequence[str]]):
   lean = type(source.proto)(
       saved_model_schema_version=source.proto.saved_model_schema_version,
       meta_graphs=[source.serving_graph])
-  pruned = saved_model_pruning.prune_meta_graph(lean.meta_graphs[0], outputs)
+  pruned = saved_model_pruning.prune_meta_graph(
+      lean.meta_graphs[0], outputs,
+      variable_bundle.read_object_graph(source.variables_prefix))
   return lean, pruned
 
 
@@ -69,7 +71,8 @@ def write(lean, pruned: saved_model_pruning.Pruned, source: SavedModelFiles,
   os.makedirs(target, exist_ok=True)
   meta_graph = lean.meta_graphs[0]
   _write_variables(source, target, meta_graph, pruned.entries)
-  _copy_assets(source.directory, target, meta_graph)
+  _copy_assets(source.directory, target, asset_files.file_names(meta_graph),
+               pruned.unused_assets)
   with open(os.path.join(target, 'saved_model.pb'), 'wb') as f:
     f.write(lean.SerializeToString(deterministic=True))
   tensorflow_api.write_fingerprint(target)
@@ -90,18 +93,29 @@ def _write_variables(source, target, meta_graph, entries) -> None:
         trackable_graph)
 
 
-def _copy_assets(source: str, target: str, meta_graph) -> None:
-  os.makedirs(os.path.join(target, 'assets'))
-  for name in asset_files.file_names(meta_graph):
+def _copy_assets(source: str, target: str, used: Sequence[str],
+                 unused: Collection[str]) -> None:
+  """Copies the folder `assets` but for the files that nothing can read."""
+  for name in used:
     path = os.path.normpath(os.path.join('assets', name))
     if not path.startswith('assets' + os.sep):
       raise UserError(f'The SavedModel names a file outside of its folder: {name}.')
-    os.makedirs(os.path.dirname(os.path.join(target, path)), exist_ok=True)
-    try:
-      shutil.copyfile(os.path.join(source, path), os.path.join(target, path))
-    except FileNotFoundError as e:
+    if not os.path.exists(os.path.join(source, path)):
       raise UserError(
-          f'{source} lacks the file {path}, which a table is filled from.') from e
+          f'{source} lacks the file {path}, which a table is filled from.')
+  os.makedirs(os.path.join(target, 'assets'))
+  for path in _files_below(os.path.join(source, 'assets')):
+    if path.replace(os.sep, '/') not in unused:
+      new = os.path.join(target, 'assets', path)
+      os.makedirs(os.path.dirname(new), exist_ok=True)
+      shutil.copyfile(os.path.join(source, 'assets', path), new)
   extra = os.path.join(source, 'assets.extra')
   if os.path.isdir(extra):
     shutil.copytree(extra, os.path.join(target, 'assets.extra'))
+
+
+def _files_below(folder: str) -> Iterator[str]:
+  for parent, folders, names in os.walk(folder, followlinks=True):
+    folders.sort()
+    for name in sorted(names):
+      yield os.path.relpath(os.path.join(parent, name), folder)

@@ -172,7 +172,8 @@ class _Needs:
                  saver.restore_op_name):
       if name:
         self.connect('root', '', name)
-    for collection in ('saved_model_main_op', 'legacy_init_op'):
+    for collection in ('saved_model_main_op', 'legacy_init_op', 'table_initializer',
+                       'local_init_op', 'init_op'):
       if collection in meta_graph.collection_def:
         for name in meta_graph.collection_def[collection].node_list.value:
           self.connect('root', '', name)

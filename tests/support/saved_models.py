@@ -82,7 +82,8 @@ def run_v2(path, signature, arrays) -> dict[str, np.ndarray]:
   specs = function.structured_input_signature[1]
   results = function(**{
       key: tf.constant(array, specs[key].dtype) for key, array in arrays.items()})
-  return {key: result.numpy() for key, result in results.items()}
+  return {key: np.asarray(result.numpy(), result.dtype.as_numpy_dtype)
+          for key, result in results.items()}
 
 
 def run_v1(path, signature, arrays) -> dict[str, np.ndarray]:
