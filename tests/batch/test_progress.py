@@ -4,6 +4,7 @@ import io
 import os
 import pty
 import re
+import select
 
 from exporter.batch.progress import Progress
 
@@ -38,6 +39,8 @@ def test_terminal_has_a_bar(monkeypatch):
     with Progress(20, stream) as progress:
       for _ in range(7):
         progress.advance()
-    shown = os.read(reading, 1 << 16).decode()
+    shown = ''
+    while select.select([reading], [], [], 1)[0]:  # It comes in pieces.
+      shown += os.read(reading, 1 << 16).decode()
   os.close(reading)
   assert '7/20' in shown and 'images/s' in shown

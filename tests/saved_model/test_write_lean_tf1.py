@@ -300,7 +300,7 @@ def test_sparse_outputs(tf, v1, slim, tmp_path):
 def test_only_the_graph_that_servers_load_is_kept(tf, v1, slim, tmp_path):
   path = tmp_path / 'source'
   builder = v1.saved_model.Builder(str(path))
-  for tags, factor in ((['train'], 3.0), (['serve', 'gpu'], 2.0)):
+  for tags, factor in ((['train'], 3.0), (['serve'], 2.0)):
     with tf.Graph().as_default(), v1.Session() as session:
       x = v1.placeholder(tf.float32, [None], name='x')
       weight = v1.get_variable('weight', initializer=np.float32(1))
@@ -314,7 +314,7 @@ def test_only_the_graph_that_servers_load_is_kept(tf, v1, slim, tmp_path):
   builder.save()
   target, _ = slim(path, {'serving_default': ['a']})
   with v1.Session(graph=tf.Graph()) as session:
-    graph = v1.saved_model.load(session, ['serve', 'gpu'], str(target))
+    graph = v1.saved_model.load(session, ['serve'], str(target))
     output = graph.signature_def['serving_default'].outputs['a'].name
     assert session.run(output, {'x:0': [1.0]}) == [2.0]
 
