@@ -11,11 +11,10 @@ import os
 
 from exporter.errors import UserError
 from exporter.paths.urls import check_is_local
+from exporter.protos.declared import message_class
 
-_PACKAGE = 'exporter.detection.label_map'
-
-# The fields of upstream's StringIntLabelMapItem that are read here, by their numbers.
-_FIELDS = {'name': 1, 'id': 2, 'display_name': 3}
+# The fields of upstream's StringIntLabelMapItem that are read here.
+_ITEM = {'name': (1, 'string'), 'id': (2, 'int32'), 'display_name': (3, 'string')}
 
 
 def read(path: str | os.PathLike) -> dict[int, str]:
@@ -66,16 +65,6 @@ def _parse(path, text: str):
 
 @functools.cache
 def _label_map_class():
-  from google.protobuf import descriptor_pb2
-  from google.protobuf import message_factory
-  kind = descriptor_pb2.FieldDescriptorProto
-  file = descriptor_pb2.FileDescriptorProto(
-      name=f'{_PACKAGE}.proto', package=_PACKAGE, syntax='proto2')
-  item = file.message_type.add(name='Item')
-  for name, number in _FIELDS.items():
-    item.field.add(name=name, number=number, label=kind.LABEL_OPTIONAL,
-                   type=kind.TYPE_INT32 if name == 'id' else kind.TYPE_STRING)
-  file.message_type.add(name='LabelMap').field.add(
-      name='item', number=1, label=kind.LABEL_REPEATED, type=kind.TYPE_MESSAGE,
-      type_name=f'.{_PACKAGE}.Item')
-  return message_factory.GetMessages([file])[f'{_PACKAGE}.LabelMap']
+  return message_class(
+      'exporter.detection.label_map',
+      {'Item': _ITEM, 'LabelMap': {'item': (1, 'Item*')}}, 'LabelMap', syntax='proto2')

@@ -16,6 +16,7 @@ import os
 from collections.abc import Iterable
 
 from exporter.errors import UserError, did_you_mean
+from exporter.protos.declared import message_class
 from exporter.saved_model.files import SavedModelFiles
 
 DEFAULT_SIGNATURE = 'serving_default'
@@ -141,27 +142,4 @@ def _shape(tensor_info) -> tuple[int | None, ...] | None:
 
 @functools.cache
 def _saved_model_class():
-  from google.protobuf import descriptor_pb2
-  from google.protobuf import message_factory
-  package = 'exporter.saved_model.signature'
-  file = descriptor_pb2.FileDescriptorProto(
-      name=package + '.proto', package=package, syntax='proto3')
-  for message, fields in _SCHEMA.items():
-    descriptor = file.message_type.add(name=message)
-    for name, (number, type_name) in fields.items():
-      descriptor.field.append(_field(package, name, number, type_name))
-  return message_factory.GetMessages([file])[package + '.SavedModel']
-
-
-def _field(package: str, name: str, number: int, type_name: str):
-  from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
-  repeated = type_name.endswith('*')
-  type_name = type_name.removesuffix('*')
-  field = Field(name=name, number=number,
-                label=Field.LABEL_REPEATED if repeated else Field.LABEL_OPTIONAL)
-  if type_name in _SCHEMA:
-    field.type = Field.TYPE_MESSAGE
-    field.type_name = f'.{package}.{type_name}'
-  else:
-    field.type = getattr(Field, 'TYPE_' + type_name.upper())
-  return field
+  return message_class('exporter.saved_model.signature', _SCHEMA, 'SavedModel')

@@ -16,6 +16,7 @@ import numpy as np
 
 from exporter.errors import UserError
 from exporter.paths.urls import check_is_local
+from exporter.protos.declared import message_class
 
 # One image's outputs by key: arrays without the batch dimension.
 Detections = dict[str, np.ndarray]
@@ -160,18 +161,6 @@ def _parse_grpc(content: bytes, path) -> dict[str, np.ndarray]:
 @functools.cache
 def _response_class():
   """`PredictResponse`, its tensors unparsed, without tensorflow_serving."""
-  from google.protobuf import descriptor_pb2
-  from google.protobuf import message_factory
-  field = descriptor_pb2.FieldDescriptorProto
-  package = 'exporter.serving.detections'
-  file = descriptor_pb2.FileDescriptorProto(
-      name=package + '.proto', package=package, syntax='proto3')
-  entry = file.message_type.add(name='Entry')
-  entry.field.add(name='key', number=1, type=field.TYPE_STRING,
-                  label=field.LABEL_OPTIONAL)
-  entry.field.add(name='value', number=2, type=field.TYPE_BYTES,
-                  label=field.LABEL_OPTIONAL)
-  file.message_type.add(name='Response').field.add(
-      name='outputs', number=1, type=field.TYPE_MESSAGE, label=field.LABEL_REPEATED,
-      type_name=f'.{package}.Entry')
-  return message_factory.GetMessages([file])[package + '.Response']
+  return message_class('exporter.serving.detections', {
+      'Entry': {'key': (1, 'string'), 'value': (2, 'bytes')},
+      'Response': {'outputs': (1, 'Entry*')}}, 'Response')

@@ -11,6 +11,7 @@ import os
 
 from exporter.errors import UserError
 from exporter.paths.urls import check_is_local
+from exporter.protos.declared import message_class
 
 
 def read_class_names(path: str | os.PathLike) -> dict[int, str]:
@@ -51,17 +52,6 @@ def read_class_names(path: str | os.PathLike) -> dict[int, str]:
 
 @functools.cache
 def _label_map_class():
-  from google.protobuf import descriptor_pb2
-  from google.protobuf import message_factory
-  field = descriptor_pb2.FieldDescriptorProto
-  package = 'exporter.serving.label_map'
-  file = descriptor_pb2.FileDescriptorProto(
-      name=package + '.proto', package=package, syntax='proto2')
-  item = file.message_type.add(name='Item')
-  for name, number, kind in (('name', 1, field.TYPE_STRING), ('id', 2, field.TYPE_INT32),
-                             ('display_name', 3, field.TYPE_STRING)):
-    item.field.add(name=name, number=number, type=kind, label=field.LABEL_OPTIONAL)
-  file.message_type.add(name='LabelMap').field.add(
-      name='item', number=1, type=field.TYPE_MESSAGE, label=field.LABEL_REPEATED,
-      type_name=f'.{package}.Item')
-  return message_factory.GetMessages([file])[package + '.LabelMap']
+  return message_class('exporter.serving.label_map', {
+      'Item': {'name': (1, 'string'), 'id': (2, 'int32'), 'display_name': (3, 'string')},
+      'LabelMap': {'item': (1, 'Item*')}}, 'LabelMap', syntax='proto2')
