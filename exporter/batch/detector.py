@@ -11,8 +11,6 @@ import numpy as np
 
 from exporter.batch.image_feeding import ImageFeeder, PreparedImage, image_input
 from exporter.errors import UserError, did_you_mean
-from exporter.paths import plain_paths
-from exporter.saved_model.files import find_saved_model
 from exporter.saved_model.signature import DEFAULT_SIGNATURE, Signature, read_signature
 from exporter.serving import image_request
 
@@ -81,8 +79,8 @@ class Detector:
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     import tensorflow as tf
     self._tf = tf
-    # The object is kept: it owns the variables, the function does not.
-    self._model = _load(tf, saved_model_dir, self.signature)
+    with image_request.loaded(saved_model_dir, self.signature) as model:
+      self._model = model
     self._function = self._model.signatures[signature_name]
     self._feeder = ImageFeeder(spec, image_request.parses_examples(
         self._function.graph.as_graph_def()))
@@ -184,11 +182,3 @@ def _checked_outputs(signature: Signature, keys: Sequence[str] | None) -> tuple[
           f'{did_you_mean(key, signature.outputs)}; its outputs are'
           f' {", ".join(signature.outputs)}.')
   return tuple(sorted(signature.outputs if keys is None else set(keys)))
-
-
-def _load(tf, saved_model_dir: str | os.PathLike, signature: Signature):
-  with plain_paths.of_folder(find_saved_model(saved_model_dir)) as plain:
-    try:
-      return tf.saved_model.load(plain, tags=list(signature.tags) or None)
-    except (tf.errors.OpError, OSError, ValueError) as e:
-      raise UserError(f'{saved_model_dir} cannot be loaded: {image_request.first_line(e)}') from e

@@ -7,8 +7,10 @@ no image, such as boxes or context features, are zeros.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
 
 from exporter.errors import UserError
 from exporter.paths import plain_paths
@@ -81,12 +83,7 @@ def run_on_image(saved_model_dir: str | os.PathLike, signature: Signature,
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
   import tensorflow as tf
   _decode(tf, encoded, 3, path)  # Before the model is loaded, which takes long.
-  with plain_paths.of_folder(find_saved_model(saved_model_dir)) as plain:
-    try:
-      # The object is kept: it owns the variables, the function does not.
-      model = tf.saved_model.load(plain, tags=list(signature.tags) or None)
-    except (tf.errors.OpError, OSError, ValueError) as e:
-      raise UserError(f'{saved_model_dir} cannot be loaded: {first_line(e)}') from e
+  with loaded(saved_model_dir, signature) as model:
     function = model.signatures[signature.name]
     inputs = _inputs(tf, signature, encoded, path, function.graph.as_graph_def())
     try:
@@ -95,6 +92,24 @@ def run_on_image(saved_model_dir: str | os.PathLike, signature: Signature,
       raise UserError(
           f'{saved_model_dir} cannot be run on {path}: {first_line(e)}') from e
     return {key: tensor.numpy() for key, tensor in outputs.items()}
+
+
+@contextlib.contextmanager
+def loaded(saved_model_dir: str | os.PathLike, signature: Signature) -> Iterator:
+  """The loaded object of a SavedModel, which must be kept: it owns the variables.
+
+  Imports TensorFlow. What files the model reads while it runs are there in the block.
+
+  Raises:
+    UserError: it cannot be loaded.
+  """
+  import tensorflow as tf
+  with plain_paths.of_folder(find_saved_model(saved_model_dir)) as plain:
+    try:
+      model = tf.saved_model.load(plain, tags=list(signature.tags) or None)
+    except (tf.errors.OpError, OSError, ValueError) as e:
+      raise UserError(f'{saved_model_dir} cannot be loaded: {first_line(e)}') from e
+    yield model
 
 
 def image_inputs(signature: Signature, path: str | os.PathLike, graph_def) -> dict:
