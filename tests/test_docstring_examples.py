@@ -20,6 +20,11 @@ def test_selection():
   assert (tries > 0, failures) == (True, 0), printed
 
 
+def test_declared_messages():
+  tries, failures, printed = doctest_jobs.run('exporter.protos.declared', 'message_class')
+  assert (tries > 0, failures) == (True, 0), printed
+
+
 @pytest.mark.slow
 @pytest.mark.both_stacks
 def test_export_report_and_slim(exporter_server, folder):

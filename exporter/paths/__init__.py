@@ -4,5 +4,6 @@ At the very bottom, and every folder may import it: what reads a checkpoint has 
 same trouble with brackets as what reads a SavedModel, and neither knows the other.
 
 * `urls`: tells URLs, and refuses them where only a local path can be read.
+* `reading`: what is in a file that a user names.
 * `plain_paths`: a place without brackets for tools that take them for patterns.
 """

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from exporter.errors import UserError
-from exporter.paths.urls import check_is_local
+from exporter.paths.reading import read_bytes
 from exporter.protos.declared import message_class
 
 # One image's outputs by key: arrays without the batch dimension.
@@ -89,12 +89,7 @@ def read_response(path: str | os.PathLike, index: int = 0) -> Detections:
   Raises:
     UserError: it cannot be read, or is neither.
   """
-  check_is_local(path, 'response')
-  try:
-    with open(path, 'rb') as f:
-      content = f.read()
-  except OSError as e:
-    raise UserError(f'The response {path} cannot be read: {e.strerror or e}.') from e
+  content = read_bytes(path, 'response')
   start = content.removeprefix(b'\xef\xbb\xbf').lstrip()[:1]
   if start not in (b'{', b'['):  # A PredictResponse begins with a field's tag.
     return from_outputs(_parse_grpc(content, path), index)

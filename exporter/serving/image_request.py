@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from exporter.errors import UserError
 from exporter.paths import plain_paths
-from exporter.paths.urls import check_is_local
+from exporter.paths.reading import read_bytes
 from exporter.saved_model.files import find_saved_model
 from exporter.saved_model.signature import Signature, TensorSpec, shape_text
 
@@ -35,12 +35,7 @@ def read_image_file(path: str | os.PathLike) -> bytes:
   Raises:
     UserError: there is none, it cannot be read, it is empty or something else.
   """
-  check_is_local(path, 'image')
-  try:
-    with open(path, 'rb') as f:
-      encoded = f.read()
-  except OSError as e:
-    raise UserError(f'The image {path} cannot be read: {e.strerror or e}.') from e
+  encoded = read_bytes(path, 'image')
   if not encoded:
     raise UserError(f'The image {path} is empty.')
   if not encoded.startswith(tuple(_DECODED)):
