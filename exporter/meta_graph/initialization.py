@@ -84,10 +84,32 @@ def keep(meta_graph, staying: Kept) -> None:
       del meta_graph.collection_def[collection]
 
 
-def called_functions(main: Body, ops: Collection[str]) -> set[str]:
-  """Names of the functions that some nodes call."""
-  calls = (call_of(main.nodes[name]) for name in ops)
-  return {function for call in calls if call for function in call.functions}
+def called_functions(bodies: Mapping[str, Body], ops: Collection[str]) -> set[str]:
+  """Names of the functions that nodes of the main graph call, and these in turn."""
+  return _reached(bodies, [(MAIN_GRAPH, name) for name in ops])
+
+
+def called_by_all(meta_graph, bodies: Mapping[str, Body]) -> set[str]:
+  """Names of the functions that anything calls that is run, and these in turn."""
+  return called_functions(
+      bodies, list(_walk(bodies[MAIN_GRAPH], main_ops(meta_graph))))
+
+
+def called_within(bodies: Mapping[str, Body], functions: Collection[str]) -> set[str]:
+  """Names of the functions that some functions call, and these in turn."""
+  return _reached(bodies, [(function, name) for function in functions
+                           for name in bodies[function].nodes])
+
+
+def _reached(bodies: Mapping[str, Body], nodes: list[tuple[str, str]]) -> set[str]:
+  found: set[str] = set()
+  while nodes:
+    body, name = nodes.pop()
+    call = call_of(bodies[body].nodes[name])
+    new = set(call.functions) - found if call else set()
+    found |= new
+    nodes += [(function, inner) for function in new for inner in bodies[function].nodes]
+  return found
 
 
 def _node_list(meta_graph, collection: str):

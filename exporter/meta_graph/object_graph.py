@@ -249,15 +249,14 @@ def captured_objects(
   return list(seen)
 
 
-def initializers(object_graph, functions: Collection[str]) -> list[int]:
-  """Objects that loading fills by one of some concrete functions."""
-  found = []
+def initializers(object_graph) -> dict[int, list[str]]:
+  """Names of the functions by which objects fill something on loading, by object id."""
+  found = {}
   for i, node in enumerate(object_graph.nodes):
     if node.WhichOneof('kind') in ('resource', 'user_object'):
       child = child_id(object_graph, i, _INITIALIZE)
-      if child is not None and set(functions) & set(
-          concrete_names(object_graph.nodes[child])):
-        found.append(i)
+      if child is not None:
+        found[i] = concrete_names(object_graph.nodes[child])
   return found
 
 

@@ -79,6 +79,7 @@ class _Planner:
         meta_graph, self._bodies, checkpoint_objects)
     self._live = Liveness(
         self._bodies, OpEffects(self._bodies, stateful_ops(meta_graph)))
+    self._called_on_loading = initialization.called_by_all(meta_graph, self._bodies)
     self._signatures = _signature_functions(self._objects, self._outputs)
     self._call = loaded_call.choose(
         self._objects, self._signatures, *next(iter(self._outputs.items())),
@@ -175,10 +176,22 @@ class _Planner:
     if not self._signatures:
       return []
     captured = self._captured_objects([])
-    return [i for i in object_graph.initializers(
-        self._objects,
-        initialization.called_functions(self._bodies[MAIN_GRAPH], kept.ops))
-            if i not in captured]
+    called = initialization.called_functions(self._bodies, kept.ops)
+    return [i for i, names in object_graph.initializers(self._objects).items()
+            if i not in captured and self._is_initializer_of(names, called)]
+
+  def _is_initializer_of(self, names: list[str], called: set[str]) -> bool:
+    """Whether functions of an object do what some that are called do."""
+    if set(names) & self._called_on_loading:
+      return bool(set(names) & called)
+    # Up to TF 2.8 it is a copy that sessions run, known by what it shares.
+    return bool(called & initialization.called_within(self._bodies, names)) or any(
+        self._captures_live(name) for name in names)
+
+  def _captures_live(self, name: str) -> bool:
+    ids = object_graph.captured_ids(self._objects, self._bodies[MAIN_GRAPH])
+    live = {ids[node] for node in self._live_handles() if node in ids}
+    return bool(live.intersection(self._objects.concrete_functions[name].bound_inputs))
 
   def _trim_initialization(self) -> initialization.Kept:
     """Marks the groups of what is run, without what fills the dead."""

@@ -190,8 +190,12 @@ def test_model_of_tf1_that_tf2_has_loaded_and_saved(
   assert 'InitializeTableFromTextFileV2' not in saved_models.ops_of(target)
 
 
+@pytest.mark.both_stacks
 def test_an_object_that_fills_a_variable_on_loading(tf, save, slim):
-  from tensorflow.python.trackable import resource
+  try:
+    from tensorflow.python.trackable import resource
+  except ImportError:  # Up to TF 2.8.
+    from tensorflow.python.training.tracking import tracking as resource
 
   class Filler(resource.CapturableResource):
     def __init__(self, variable):
