@@ -179,10 +179,10 @@ def _run():
     label_map.read(_LABEL_MAP_PATH.value)
   if not _LIST_OUTPUT_KEYS.value:
     warmup_requests.check_images(_WARMUP_IMAGE.value)
-    checkpoint_choice.check(
-        _TRAINED_CHECKPOINT_DIR.value, _TRAINED_CHECKPOINT_PREFIX.value)
     atomic_directory.check_writable(
         _OUTPUT_DIRECTORY.value, folders=('checkpoint', 'saved_model'))
+    checkpoint_choice.check(
+        _TRAINED_CHECKPOINT_DIR.value, _TRAINED_CHECKPOINT_PREFIX.value)
     if _SERVING_VERSION.value is not None:
       serving_version.check_version_is_new(_OUTPUT_DIRECTORY.value, _SERVING_VERSION.value)
 
