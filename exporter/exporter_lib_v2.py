@@ -40,6 +40,7 @@ from exporter.detection import class_names
 from exporter.detection import compact_outputs
 from exporter.detection import input_shapes
 from exporter.detection import inputs
+from exporter.detection import key_hints
 from exporter.detection import label_map
 from exporter.detection import tracing
 from exporter.detection.compact_options import CompactOptions
@@ -176,9 +177,9 @@ class DetectionInferenceModule(tf.Module):
     """
     predictions = self._model.predict(images, true_shapes, **kwargs)
     detections = self._model.postprocess(predictions, true_shapes)
-    return self._select_outputs(detections)
+    return self._select_outputs(detections, predictions)
 
-  def _select_outputs(self, detections):
+  def _select_outputs(self, detections, predictions):
     """Drops what was not asked for; makes the rest as clients expect it."""
     classes = fields.DetectionResultFields.detection_classes
     # Before anything is dropped, so that the offset never depends on the choice.
@@ -192,7 +193,7 @@ class DetectionInferenceModule(tf.Module):
     if self._output_selection is None:
       kept = list(detections)
     else:
-      kept = self._output_selection.select(detections)
+      kept = key_hints.select(self._output_selection, detections, predictions)
     if self._compact_options is not None:
       return compact_outputs.compact(
           detections, kept, self._compact_options, self._model.num_classes)
@@ -295,8 +296,8 @@ class DetectionFromImageAndBoxModule(DetectionInferenceModule):
     """
     images, true_shapes = self._model.preprocess(tf.cast(image, tf.float32))
     predictions = self._model.predict(images, true_shapes, **kwargs)
-    return self._select_outputs(self._model.predict_masks_from_boxes(
-        predictions, true_shapes, boxes))
+    detections = self._model.predict_masks_from_boxes(predictions, true_shapes, boxes)
+    return self._select_outputs(detections, predictions)
 
   @tf.function(input_signature=[
       tf.TensorSpec([1, None, None, 3], tf.uint8, 'input_tensor'),

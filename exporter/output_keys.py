@@ -23,6 +23,14 @@ class OutputKeyError(UserError):
   """A selection that is malformed, matches nothing, or leaves nothing."""
 
 
+class UnknownKeyError(OutputKeyError):
+  """A pattern matches no output; `pattern` says which."""
+
+  def __init__(self, pattern: str, available: Sequence[str]):
+    super().__init__(_no_match_message(pattern, available))
+    self.pattern = pattern
+
+
 @dataclasses.dataclass(frozen=True)
 class OutputSelection:
   """What stays of a model's outputs.
@@ -62,7 +70,7 @@ class OutputSelection:
     available = list(available)
     for pattern in (*(self.allow or ()), *self.deny):
       if not _matches_any(pattern, available):
-        raise OutputKeyError(_no_match_message(pattern, available))
+        raise UnknownKeyError(pattern, available)
     kept = [
         key for key in available
         if (self.allow is None or _any_matches(self.allow, key))

@@ -237,6 +237,8 @@ def test_label_map_that_is_not_there(export, exports, tmp_path):
     (['--output_keys=detection_mask'], "'detection_mask' is not an output"),
     (['--output_keys=keypoint_*'], "'keypoint_\\*' matches no output"),
     (['--exclude_output_keys=detection_maskz'], "'detection_maskz'"),
+    (['--output_keys=detection_masks'], 'Models that have it: Mask R-CNN'),
+    (['--output_keys=box_encodings'], "'box_encodings' is a tensor of the model's predict"),
     (['--output_keys=raw_*', '--exclude_output_keys=raw_*'], 'No output is left'),
     (['--input_type=image_and_boxes_tensor', '--output_keys=detection_masks'],
      'predict_masks_from_boxes'),

@@ -2,9 +2,11 @@
 
 import pytest
 
+from exporter.detection.key_hints import MODELS_WITH
 from exporter.output_keys import OutputSelection
 from exports import assert_same
-from families import CENTERNET, FAMILIES, INPUT_TYPES, MASK_RCNN, SSD
+from families import (
+    CENTERNET, DEEPMAC, FAMILIES, FASTER_RCNN, INPUT_TYPES, MASK_RCNN, SSD)
 
 pytestmark = [pytest.mark.slow, pytest.mark.every_stack]
 
@@ -56,3 +58,12 @@ def test_input_and_output_specs_are_stocks(exports, family, loaded, kept):
 def test_no_selection_exports_what_stock_does(exports, family):
   assert exports.unselected_signature(family) == exports.stock_signature(family)
   assert_same(exports.unselected_outputs(family), exports.stock_outputs(family))
+
+
+@pytest.mark.parametrize('family, name', [
+    (MASK_RCNN, 'Mask R-CNN'), (SSD, 'SSD'), (FASTER_RCNN, 'Faster R-CNN'),
+    (DEEPMAC, 'DeepMAC'), (CENTERNET, 'CenterNet with a keypoint head'),
+], ids=lambda value: getattr(value, 'name', value))
+def test_models_with_a_key_have_it(exports, family, name):
+  keys = [key for key, models in MODELS_WITH.items() if name in models.split(', ')]
+  assert keys and set(keys) <= exports.stock_signature(family)['outputs'].keys()
