@@ -1,15 +1,34 @@
-"""Starts a command line the same way from a module, a path or a console script."""
+"""What the command lines share: how they start and end, and flags that several have."""
+
+from __future__ import annotations
 
 import atexit
+import dataclasses
 import gc
 import sys
+from collections.abc import Callable
 
 from absl import app
 from absl import flags
 
+from exporter.errors import UserError
+from exporter.saved_model import files
 
-def run(main) -> None:
-  """Runs `main` with absl; `--help` shows the flags and text of its module."""
+# A flag that is defined here belongs to the command that calls for it, whose --help
+# shows it.
+flags.disclaim_key_flags()
+
+
+def run(main: Callable[[], int | None], name: str) -> None:
+  """Runs a command and exits with its status.
+
+  What the user can mend is told in one sentence, with status 1.
+
+  Args:
+    main: returns the exit status, None for 0. `--help` shows the flags and the
+      docstring of its module.
+    name: of the command, which begins the sentence.
+  """
   module = sys.modules[main.__module__]
   if main.__module__ != '__main__':
     # absl describes the running script, which only imports the module.
@@ -18,4 +37,88 @@ def run(main) -> None:
     sys.modules['__main__'].__doc__ = module.__doc__
   # Taking TensorFlow's objects apart, only to exit, takes seconds.
   atexit.register(gc.freeze)
-  app.run(main)
+  app.run(lambda argv: _status(main, name, argv))
+
+
+def _status(main: Callable[[], int | None], name: str, argv: list[str]) -> int | None:
+  try:
+    if len(argv) > 1:
+      raise UserError(f'The argument {argv[1]!r} is not a flag.')
+    return main()
+  except UserError as e:
+    print(f'{name}: {e}', file=sys.stderr)
+    return 1
+
+
+@dataclasses.dataclass(frozen=True)
+class SelectionFlags:
+  """Which outputs stay; each flag is None where it is not given."""
+  output_keys: flags.FlagHolder[str | None]
+  exclude_output_keys: flags.FlagHolder[str | None]
+  output_config: flags.FlagHolder[str | None]
+
+
+def define_selection_flags(left_out: str = '', in_profile: str = '') -> SelectionFlags:
+  """Defines the flags that choose outputs.
+
+  Args:
+    left_out: what is to be said of a command without them, a sentence.
+    in_profile: what a profile may hold beside the two lists.
+  """
+  return SelectionFlags(
+      flags.DEFINE_string(
+          'output_keys', None,
+          'Outputs that stay: keys or shell globs, separated by commas.'
+          + (left_out and f' {left_out}')),
+      flags.DEFINE_string(
+          'exclude_output_keys', None,
+          'Outputs that go, from those that output_keys left: keys or shell globs.'),
+      flags.DEFINE_string(
+          'output_config', None,
+          'A profile: the name of a shipped one, e.g. `boxes_and_masks`, or the path'
+          f' of a YAML file with the two lists{in_profile}; the flags win.'))
+
+
+@dataclasses.dataclass(frozen=True)
+class ServingFlags:
+  """How the SavedModel is prepared for TensorFlow Serving."""
+  serving_version: flags.FlagHolder[int | None]
+  warmup_image: flags.FlagHolder[list[str]]
+
+
+def define_serving_flags() -> ServingFlags:
+  """Defines the flags of what TensorFlow Serving finds in the output directory."""
+  return ServingFlags(
+      flags.DEFINE_integer(
+          'serving_version', None,
+          'Also writes the SavedModel as this version in the output directory, as'
+          ' TensorFlow Serving polls it: OUTPUT_DIRECTORY/N/saved_model.pb.'),
+      flags.DEFINE_multi_string(
+          'warmup_image', [],
+          'Image file with which TensorFlow Serving warms the model up before the'
+          ' first request; may be given several times.'))
+
+
+def define_saved_model_dir(what: str = 'The SavedModel', required: bool = True
+                          ) -> flags.FlagHolder[str | None]:
+  """Defines the flag of the SavedModel to read; `what` it is to the command."""
+  return flags.DEFINE_string(
+      'saved_model_dir', None,
+      f'{what}; or a folder that holds it: an export, or the numbered versions of a'
+      ' server.', required=required)
+
+
+def define_tag_set() -> flags.FlagHolder[str | None]:
+  """Defines the flag of the MetaGraph that is meant; see `files.parse_tag_set`."""
+  return flags.DEFINE_string(
+      'tag_set', None,
+      'The tags of the MetaGraph that is meant, separated by commas, e.g. `serve,tpu`,'
+      ' where the SavedModel holds several. Left out: the one tagged `serve` alone.')
+
+
+def say_version(directory: str) -> None:
+  """Says on stderr which one is read where a folder has versions for a server."""
+  version = files.newest_version(directory)
+  if version is not None:
+    print(f'{directory} holds versions of a SavedModel; read is the newest, {version}.',
+          file=sys.stderr)

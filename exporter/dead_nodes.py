@@ -9,19 +9,24 @@ table of ops with effects. Exits with 1 when it finds any.
 """
 
 import dataclasses
-import sys
+import os
 
-from absl import flags
+if not __package__:  # Run by its path.
+  import runpy
+  runpy.run_path(os.path.join(
+      os.path.dirname(os.path.abspath(__file__)), 'by_path.py'))
+
+# pylint: disable=g-import-not-at-top
 from rich import console as rich_console
 from rich import table as rich_table
 
 from exporter import command_line
 from exporter.detection import environment
-from exporter.errors import UserError
-from exporter.saved_model.files import SavedModelFiles, find_saved_model
+from exporter.saved_model.files import SavedModelFiles, find_saved_model, parse_tag_set
 
-_SAVED_MODEL_DIR = flags.DEFINE_string(
-    'saved_model_dir', None, 'The SavedModel to walk through.', required=True)
+_SAVED_MODEL_DIR = command_line.define_saved_model_dir(
+    'The SavedModel to walk through')
+_TAG_SET = command_line.define_tag_set()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,16 +91,13 @@ def _called_functions(meta_graph, functions) -> set[str]:
   return called
 
 
-def main(argv):
-  try:
-    if len(argv) > 1:
-      raise UserError(f'The argument {argv[1]!r} is not a flag.')
-    folder = find_saved_model(_SAVED_MODEL_DIR.value)
-    environment.check_tensorflow()
-    counts = dead_nodes(SavedModelFiles.open(folder).serving_graph)
-  except UserError as e:
-    print(f'dead_nodes: {e}', file=sys.stderr)
-    sys.exit(1)
+def main() -> int:
+  """The command line; returns its exit status, 1 for dead nodes."""
+  command_line.say_version(_SAVED_MODEL_DIR.value)
+  folder = find_saved_model(_SAVED_MODEL_DIR.value)
+  environment.check_tensorflow()
+  source = SavedModelFiles.open(folder, parse_tag_set(_TAG_SET.value))
+  counts = dead_nodes(source.serving_graph)
   table = rich_table.Table()
   for column in ('function', 'nodes', 'dead'):
     table.add_column(column, justify='left' if column == 'function' else 'right')
@@ -106,12 +108,12 @@ def main(argv):
   console.print(table)
   console.print(f'{dead:,} of {sum(count.nodes for count in counts):,} nodes in'
                 f' {len(counts):,} functions are dead.', highlight=False)
-  sys.exit(1 if dead else 0)
+  return 1 if dead else 0
 
 
 def run():
   """Entry point of the console script."""
-  command_line.run(main)
+  command_line.run(main, 'dead_nodes')
 
 
 if __name__ == '__main__':

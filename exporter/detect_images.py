@@ -123,17 +123,12 @@ def _place(args):
   return running.Here(args.calls or min(os.cpu_count() or 1, 2))
 
 
-def main(argv: list[str]) -> int:
+def main() -> int:
   """The command line; returns its exit status."""
   # Loading a detection model warns of gradients, which nobody asks for here.
   logging.set_verbosity(logging.ERROR)
   try:
-    if len(argv) > 1:
-      raise UserError(f'The argument {argv[1]!r} is not a flag.')
     summary = running.run(_options(flags.FLAGS), _place(flags.FLAGS))
-  except UserError as e:
-    print(f'detect_images: {e}', file=sys.stderr)
-    return 1
   except KeyboardInterrupt:
     print('detect_images: interrupted; --resume goes on.', file=sys.stderr)
     return 130
@@ -146,7 +141,7 @@ def main(argv: list[str]) -> int:
 def run():
   """Entry point of the console script."""
   _define_flags()
-  command_line.run(main)
+  command_line.run(main, 'detect_images')
 
 
 if __name__ == '__main__':

@@ -14,14 +14,20 @@ gave, saved as REST's JSON or as a serialized PredictResponse:
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 
+if not __package__:  # Run by its path.
+  import runpy
+  runpy.run_path(os.path.join(
+      os.path.dirname(os.path.abspath(__file__)), 'by_path.py'))
+
+# pylint: disable=g-import-not-at-top
 from absl import flags
 
 from exporter import command_line
 from exporter.errors import UserError, did_you_mean
 from exporter.paths.urls import check_is_local
+from exporter.saved_model.files import parse_tag_set
 from exporter.saved_model.signature import DEFAULT_SIGNATURE, read_signature
 from exporter.serving import detections as detections_lib
 from exporter.serving import drawing
@@ -82,10 +88,8 @@ def check_output(path: str, image: str) -> None:
                     f' {folder}.')
 
 
-def _run(argv: list[str]) -> None:
+def main() -> None:
   args = flags.FLAGS
-  if len(argv) > 1:
-    raise UserError(f'The argument {argv[1]!r} is not a flag.')
   if (args.saved_model_dir is None) == (args.response is None):
     raise UserError('Give either --saved_model_dir or --response, '
                     + ('not both.' if args.response is not None else 'one of them.'))
@@ -104,16 +108,17 @@ def _run(argv: list[str]) -> None:
 def _detections(args) -> detections_lib.Detections:
   if args.response is not None:
     return detections_lib.read_response(args.response, args.index)
-  signature = read_signature(args.saved_model_dir, args.signature)
+  command_line.say_version(args.saved_model_dir)
+  signature = read_signature(
+      args.saved_model_dir, args.signature, parse_tag_set(args.tag_set))
   return detections_lib.from_outputs(
       image_request.run_on_image(args.saved_model_dir, signature, args.image))
 
 
 def _define_flags() -> None:
   # Not at import: other programs import this module and have flags of their own.
-  flags.DEFINE_string(
-      'saved_model_dir', None,
-      'The SavedModel to run, an export folder with one, or a folder of versions.')
+  command_line.define_saved_model_dir('The SavedModel to run', required=False)
+  command_line.define_tag_set()
   flags.DEFINE_string('signature', DEFAULT_SIGNATURE, 'The signature to run.')
   flags.DEFINE_string(
       'response', None,
@@ -135,20 +140,10 @@ def _define_flags() -> None:
   flags.mark_flags_as_required(['image', 'output'])
 
 
-def main(argv: list[str]) -> int:
-  """The command line; returns its exit status."""
-  try:
-    _run(argv)
-  except UserError as e:
-    print(f'draw_detections: {e}', file=sys.stderr)
-    return 1
-  return 0
-
-
 def run():
   """Entry point of the console script."""
   _define_flags()
-  command_line.run(main)
+  command_line.run(main, 'draw_detections')
 
 
 if __name__ == '__main__':

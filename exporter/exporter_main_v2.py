@@ -41,7 +41,6 @@ from exporter.detection import label_map
 from exporter.detection import output_profile
 from exporter.publishing import serving_version
 from exporter.serving import warmup_requests
-from exporter.errors import UserError
 
 _INPUT_TYPE = flags.DEFINE_string(
     'input_type', 'image_tensor',
@@ -90,19 +89,10 @@ _LABEL_MAP_PATH = flags.DEFINE_string(
     'label_map_path', None,
     'A label map, such as label_map.pbtxt: adds the output detection_classes_as_text'
     ' with the name of each detection\'s class.')
-_OUTPUT_KEYS = flags.DEFINE_string(
-    'output_keys', None,
-    'Outputs that stay: keys or shell globs, separated by commas. Left out: all,'
-    ' as upstream. With this or one of the next two flags the SavedModel holds'
-    ' only what its outputs need.')
-_EXCLUDE_OUTPUT_KEYS = flags.DEFINE_string(
-    'exclude_output_keys', None,
-    'Outputs that go, from those that output_keys left: keys or shell globs.')
-_OUTPUT_CONFIG = flags.DEFINE_string(
-    'output_config', None,
-    'A profile: the name of a shipped one, e.g. `boxes_and_masks`, or the path of'
-    ' a YAML file with the two lists and any of min_score, max_detections,'
-    ' mask_threshold and dtypes; the flags win.')
+_SELECTION = command_line.define_selection_flags(
+    left_out='Left out: all, as upstream. With this or one of the next two flags the'
+    ' SavedModel holds only what its outputs need.',
+    in_profile=' and any of min_score, max_detections, mask_threshold and dtypes')
 _MIN_SCORE = flags.DEFINE_float(
     'min_score', None,
     'Detections with a lower score are cut off, in all detection_* outputs;'
@@ -129,14 +119,7 @@ _VERIFY = flags.DEFINE_boolean(
     'verify', False,
     'Run the export and the model it came from on an image and compare all'
     ' outputs bit for bit; an export that differs is thrown away.')
-_SERVING_VERSION = flags.DEFINE_integer(
-    'serving_version', None,
-    'Also writes the SavedModel as this version in the output directory, as'
-    ' TensorFlow Serving polls it: OUTPUT_DIRECTORY/N/saved_model.pb.')
-_WARMUP_IMAGE = flags.DEFINE_multi_string(
-    'warmup_image', [],
-    'Image file with which TensorFlow Serving warms the model up before the first'
-    ' request; may be given several times.')
+_SERVING = command_line.define_serving_flags()
 
 flags.mark_flag_as_required('pipeline_config_path')
 
@@ -153,17 +136,7 @@ def _has_paths(values):
       or values['trained_checkpoint_prefix'] is not None)
 
 
-def main(argv):
-  try:
-    if len(argv) > 1:
-      raise UserError(f'The argument {argv[1]!r} is not a flag.')
-    _run()
-  except UserError as e:
-    print(f'exporter_main_v2: {e}', file=sys.stderr)
-    sys.exit(1)
-
-
-def _run():
+def main():
   # What can be wrong without TensorFlow is told before its import.
   inputs.check_type(_INPUT_TYPE.value, use_side_inputs=_USE_SIDE_INPUTS.value)
   profile = _profile()
@@ -178,13 +151,14 @@ def _run():
   if _LABEL_MAP_PATH.value is not None:
     label_map.read(_LABEL_MAP_PATH.value)
   if not _LIST_OUTPUT_KEYS.value:
-    warmup_requests.check_images(_WARMUP_IMAGE.value)
+    warmup_requests.check_images(_SERVING.warmup_image.value)
     atomic_directory.check_writable(
         _OUTPUT_DIRECTORY.value, folders=('checkpoint', 'saved_model'))
     checkpoint_choice.check(
         _TRAINED_CHECKPOINT_DIR.value, _TRAINED_CHECKPOINT_PREFIX.value)
-    if _SERVING_VERSION.value is not None:
-      serving_version.check_version_is_new(_OUTPUT_DIRECTORY.value, _SERVING_VERSION.value)
+    if _SERVING.serving_version.value is not None:
+      serving_version.check_version_is_new(
+          _OUTPUT_DIRECTORY.value, _SERVING.serving_version.value)
 
   from exporter import exporter_lib_v2
   from exporter.detection import pipeline_config
@@ -205,7 +179,8 @@ def _run():
       output_selection=profile.selection,
       compact_options=profile.compact,
       verify=_VERIFY.value,
-      serving_version=_SERVING_VERSION.value, warmup_images=_WARMUP_IMAGE.value)
+      serving_version=_SERVING.serving_version.value,
+      warmup_images=_SERVING.warmup_image.value)
 
 
 def _profile():
@@ -213,11 +188,12 @@ def _profile():
   options = compact_options.CompactOptions(
       _MIN_SCORE.value, _MAX_DETECTIONS.value, _MASK_THRESHOLD.value,
       () if dtypes is None else compact_options.parse_dtypes(dtypes))
-  path = _OUTPUT_CONFIG.value
+  path = _SELECTION.output_config.value
   profile = (output_profile.OutputProfile() if path is None
              else output_profile.load(path))
   return output_profile.with_flags(
-      profile, _OUTPUT_KEYS.value, _EXCLUDE_OUTPUT_KEYS.value, options)
+      profile, _SELECTION.output_keys.value, _SELECTION.exclude_output_keys.value,
+      options)
 
 
 def _list(sizes, selection, images):
@@ -229,7 +205,7 @@ def _list(sizes, selection, images):
 def run():
   """Entry point of the console script."""
   environment.before_flags(sys.argv[1:])
-  command_line.run(main)
+  command_line.run(main, 'exporter_main_v2')
 
 
 if __name__ == '__main__':

@@ -19,20 +19,27 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Iterable
 
+if not __package__:  # Run by its path.
+  import runpy
+  runpy.run_path(os.path.join(
+      os.path.dirname(os.path.abspath(__file__)), 'by_path.py'))
+
+# pylint: disable=g-import-not-at-top
 from absl import flags
 from absl import logging
 
 from exporter import command_line
 from exporter.serving import payload_chart
 from exporter.serving import payload_table
-from exporter.errors import UserError
 from exporter.serving.image_request import check_takes_image, read_image_file, run_on_image
 from exporter.serving.payload_sizes import Payload, measured_payload, static_payload
 from exporter.serving.size_limits import SizeLimits, excess, parse_size
 from exporter.serving.grpc_size import DEFAULT_LIMIT_BYTES
+from exporter.saved_model.files import parse_tag_set
 from exporter.saved_model.signature import DEFAULT_SIGNATURE, read_signature
 
 
@@ -100,9 +107,8 @@ def _over_limit(size: int | None) -> bool | None:
 
 def _define_flags() -> None:
   # Not at import: other programs import this module and have flags of their own.
-  flags.DEFINE_string(
-      'saved_model_dir', None,
-      'The SavedModel, or an export directory that holds it as saved_model/.')
+  command_line.define_saved_model_dir()
+  command_line.define_tag_set()
   flags.DEFINE_string(
       'compare', None,
       'A second SavedModel: --saved_model_dir is "before", this is "after".')
@@ -124,7 +130,6 @@ def _define_flags() -> None:
   flags.DEFINE_bool('json', False, 'Print JSON instead of the table.')
   flags.DEFINE_string(
       'plot', None, 'Write a bar chart on a log scale to this .png or .svg file.')
-  flags.mark_flag_as_required('saved_model_dir')
 
 
 def _limits(args) -> SizeLimits:
@@ -135,40 +140,32 @@ def _limits(args) -> SizeLimits:
   return SizeLimits(sizes.get('max_grpc', both), sizes.get('max_rest', both))
 
 
-def _run(argv: list[str]) -> str | None:
-  """Prints the report; returns what is to be said of a response that is too large."""
+def main() -> int:
+  """The command line; returns its exit status, 2 for a response over a limit."""
+  # Loading a detection model warns of gradients, which nobody asks for here.
+  logging.set_verbosity(logging.ERROR)
   args = flags.FLAGS
-  if len(argv) > 1:
-    raise UserError(f'{argv[1]!r} is no flag; give the model as --saved_model_dir.')
   directories = [args.saved_model_dir] + ([args.compare] if args.compare else [])
   # Every mistake is told before a model is loaded, which may take minutes.
   limits = _limits(args)
   if args.plot is not None:
     payload_chart.check_path(args.plot)
-  signatures = [read_signature(d, args.signature) for d in directories]
+  tags = parse_tag_set(args.tag_set)
+  for directory in directories:
+    command_line.say_version(directory)
+  signatures = [read_signature(d, args.signature, tags) for d in directories]
   if args.image is not None:
     read_image_file(args.image)
     for signature in signatures:
       check_takes_image(signature)
-  payloads = [read_payload(d, args.signature, args.image) for d in directories]
+  payloads = [read_payload(d, args.signature, args.image, tags) for d in directories]
   if args.plot is not None:
     payload_chart.save_chart(args.plot, *payloads)
   if args.json:
     print(as_json(*payloads, qps=args.qps))
   else:
     payload_table.print_table(*payloads, qps=args.qps)
-  return excess(payloads[-1], limits)
-
-
-def main(argv: list[str]) -> int:
-  """The command line; returns its exit status, 2 for a response over a limit."""
-  # Loading a detection model warns of gradients, which nobody asks for here.
-  logging.set_verbosity(logging.ERROR)
-  try:
-    too_large = _run(argv)
-  except UserError as e:
-    print(e, file=sys.stderr)
-    return 1
+  too_large = excess(payloads[-1], limits)
   if too_large:
     print(too_large, file=sys.stderr)
     return 2
@@ -178,7 +175,7 @@ def main(argv: list[str]) -> int:
 def run():
   """Entry point of the console script."""
   _define_flags()
-  command_line.run(main)
+  command_line.run(main, 'payload')
 
 
 if __name__ == '__main__':

@@ -9,7 +9,6 @@ assets. Needs no checkpoint, no pipeline config and no object_detection.
 """
 
 import os
-import sys
 
 if not __package__:  # Run by its path.
   import runpy
@@ -24,23 +23,16 @@ from rich import table as rich_table
 from exporter import command_line
 from exporter import output_keys
 from exporter.errors import UserError
+from exporter.saved_model.files import parse_tag_set
 from exporter.slimming import SlimReport, slim_saved_model
 
-_SAVED_MODEL_DIR = flags.DEFINE_string(
-    'saved_model_dir', None, 'The SavedModel to slim. It is left as it is.')
+_SAVED_MODEL_DIR = command_line.define_saved_model_dir(
+    'The SavedModel to slim, which is left as it is')
+_TAG_SET = command_line.define_tag_set()
 _OUTPUT_DIRECTORY = flags.DEFINE_string(
     'output_directory', None,
     'Folder of the slimmed SavedModel; appears complete or not at all.')
-_OUTPUT_KEYS = flags.DEFINE_string(
-    'output_keys', None,
-    'Outputs that stay: keys or shell globs, separated by commas.')
-_EXCLUDE_OUTPUT_KEYS = flags.DEFINE_string(
-    'exclude_output_keys', None,
-    'Outputs that go, from those that output_keys left: keys or shell globs.')
-_OUTPUT_CONFIG = flags.DEFINE_string(
-    'output_config', None,
-    'A profile: the name of a shipped one, e.g. `boxes_and_masks`, or the path of'
-    ' a YAML file with the two lists; the flags win.')
+_SELECTION = command_line.define_selection_flags()
 _SIGNATURE = flags.DEFINE_string(
     'signature', 'serving_default', 'The signature whose outputs are meant.')
 _KEEP_OTHER_SIGNATURES = flags.DEFINE_boolean(
@@ -51,34 +43,22 @@ _IN_PLACE = flags.DEFINE_boolean(
     'Replace saved_model_dir itself, once the new one is complete.')
 _DRY_RUN = flags.DEFINE_boolean(
     'dry_run', False, 'Only print what would go; write nothing.')
-_SERVING_VERSION = flags.DEFINE_integer(
-    'serving_version', None,
-    'Also writes the SavedModel as this version in the output directory, as'
-    ' TensorFlow Serving polls it: OUTPUT_DIRECTORY/N/saved_model.pb.')
-_WARMUP_IMAGE = flags.DEFINE_multi_string(
-    'warmup_image', [],
-    'Image file with which TensorFlow Serving warms the model up before the first'
-    ' request; may be given several times.')
-
-flags.mark_flag_as_required('saved_model_dir')
+_SERVING = command_line.define_serving_flags()
 
 
-def main(argv):
-  try:
-    if len(argv) > 1:
-      raise UserError(f'The argument {argv[1]!r} is not a flag.')
-    selection = output_keys.selection_from(
-        _OUTPUT_KEYS.value, _EXCLUDE_OUTPUT_KEYS.value, _OUTPUT_CONFIG.value)
-    if selection is None:
-      raise UserError('Say which outputs stay, with --output_keys,'
-                      ' --exclude_output_keys or --output_config.')
-    report = slim_saved_model(
-        _SAVED_MODEL_DIR.value, _OUTPUT_DIRECTORY.value, selection,
-        _SIGNATURE.value, _KEEP_OTHER_SIGNATURES.value, _IN_PLACE.value,
-        _DRY_RUN.value, _SERVING_VERSION.value, _WARMUP_IMAGE.value)
-  except UserError as e:
-    print(f'slim_saved_model: {e}', file=sys.stderr)
-    sys.exit(1)
+def main():
+  selection = output_keys.selection_from(
+      _SELECTION.output_keys.value, _SELECTION.exclude_output_keys.value,
+      _SELECTION.output_config.value)
+  if selection is None:
+    raise UserError('Say which outputs stay, with --output_keys,'
+                    ' --exclude_output_keys or --output_config.')
+  command_line.say_version(_SAVED_MODEL_DIR.value)
+  report = slim_saved_model(
+      _SAVED_MODEL_DIR.value, _OUTPUT_DIRECTORY.value, selection,
+      _SIGNATURE.value, _KEEP_OTHER_SIGNATURES.value, _IN_PLACE.value,
+      _DRY_RUN.value, _SERVING.serving_version.value, _SERVING.warmup_image.value,
+      parse_tag_set(_TAG_SET.value))
   print_report(report, _DRY_RUN.value)
 
 
@@ -126,7 +106,7 @@ def _print_moved_tensors(console, moved, dry_run) -> None:
 
 def run():
   """Entry point of the console script."""
-  command_line.run(main)
+  command_line.run(main, 'slim_saved_model')
 
 
 if __name__ == '__main__':

@@ -12,12 +12,19 @@ up to --max_batch_size images; elsewhere the config says why not.
 
 from __future__ import annotations
 
-import sys
+import os
 
+if not __package__:  # Run by its path.
+  import runpy
+  runpy.run_path(os.path.join(
+      os.path.dirname(os.path.abspath(__file__)), 'by_path.py'))
+
+# pylint: disable=g-import-not-at-top
 from absl import flags
 
 from exporter import command_line
 from exporter.errors import UserError
+from exporter.saved_model.files import parse_tag_set
 from exporter.saved_model.signature import (
     DEFAULT_SIGNATURE, Signature, TensorSpec, read_signature)
 from exporter.serving import batching
@@ -109,10 +116,8 @@ def _quoted(text: str) -> str:
 
 def _define_flags() -> None:
   # Not at import: other programs import this module and have flags of their own.
-  flags.DEFINE_string(
-      'saved_model_dir', None,
-      'The SavedModel, or an export directory that holds it as saved_model/.',
-      required=True)
+  command_line.define_saved_model_dir()
+  command_line.define_tag_set()
   flags.DEFINE_string('signature', DEFAULT_SIGNATURE, 'The signature to serve.')
   flags.DEFINE_integer(
       'max_batch_size', DEFAULT_MAX_BATCH_SIZE,
@@ -120,24 +125,18 @@ def _define_flags() -> None:
       ' the batch first and unknown; 0 lets it join none.', lower_bound=0)
 
 
-def main(argv: list[str]) -> int:
-  """The command line; returns its exit status."""
-  try:
-    if len(argv) > 1:
-      raise UserError(f'The argument {argv[1]!r} is not a flag.')
-    args = flags.FLAGS
-    print(config_text(read_signature(args.saved_model_dir, args.signature),
-                      args.max_batch_size), end='')
-  except UserError as e:
-    print(f'triton_config: {e}', file=sys.stderr)
-    return 1
-  return 0
+def main() -> None:
+  args = flags.FLAGS
+  command_line.say_version(args.saved_model_dir)
+  signature = read_signature(
+      args.saved_model_dir, args.signature, parse_tag_set(args.tag_set))
+  print(config_text(signature, args.max_batch_size), end='')
 
 
 def run():
   """Entry point of the console script."""
   _define_flags()
-  command_line.run(main)
+  command_line.run(main, 'triton_config')
 
 
 if __name__ == '__main__':

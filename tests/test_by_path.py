@@ -26,13 +26,16 @@ def _python(code: str, *args, cwd: pathlib.Path, path=()):
           **os.environ, 'PYTHONPATH': os.pathsep.join(['', *map(str, path)])})
 
 
-@pytest.mark.parametrize('script', ['exporter_main_v2.py', 'slim_saved_model.py'])
-def test_runs_by_path_where_upstreams_exporter_hides_ours(upstream, script):
+@pytest.mark.parametrize('script, flag', [
+    ('exporter_main_v2.py', 'output_keys'), ('slim_saved_model.py', 'output_keys'),
+    ('payload.py', 'compare'), ('dead_nodes.py', 'saved_model_dir'),
+    ('triton_config.py', 'signature'), ('draw_detections.py', 'response')])
+def test_runs_by_path_where_upstreams_exporter_hides_ours(upstream, script, flag):
   done = subprocess.run(
       [sys.executable, _PACKAGE / script, '--help'], cwd=upstream,
       capture_output=True, text=True, check=False,
       env={**os.environ, 'PYTHONPATH': os.pathsep.join(['', str(upstream)])})
-  assert '--output_keys' in done.stdout
+  assert f'--{flag}' in done.stdout
   assert 'Traceback' not in done.stderr
 
 

@@ -477,7 +477,7 @@ def test_help_needs_no_tensorflow(payload_tool):
     (['--saved_model_dir={}/stock', '--plot=chart.pgn'],
      ["'chart.pgn'", '.png or .svg', "did you mean '.png'?"]),
     (['--saved_model_dir={}/stock', '--plot={}/none/chart.png'], ['no directory']),
-    (['--saved_model_dir={}/stock', '{}/lean'], ['is no flag']),
+    (['--saved_model_dir={}/stock', '{}/lean'], ['is not a flag']),
 ])
 def test_mistakes_are_told_in_one_sentence(payload_tool, models, args, words):
   done = payload_tool(*(arg.format(models) for arg in args))
@@ -493,7 +493,7 @@ def test_empty_image_is_refused_before_tensorflow(payload_tool, models, tmp_path
   done = payload_tool(f'--saved_model_dir={models}/stock',
                       f'--image={tmp_path}/empty.jpg')
   assert (done.returncode, done.stderr) == (
-      1, f'The image {tmp_path}/empty.jpg is empty.\n')
+      1, f'payload: The image {tmp_path}/empty.jpg is empty.\n')
 
 
 def test_image_for_a_model_that_takes_none(payload_tool, tmp_path):

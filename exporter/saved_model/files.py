@@ -115,12 +115,14 @@ def version_folders(directory: str) -> list[str]:
        and _is_saved_model(os.path.join(directory, name))), key=int)
 
 
-def parse_tag_set(text: str) -> frozenset[str]:
-  """The tags in a comma-separated list, such as `serve,tpu`.
+def parse_tag_set(text: str | None) -> frozenset[str] | None:
+  """The tags in a comma-separated list, such as `serve,tpu`; None for None.
 
   Raises:
     UserError: there is none in it.
   """
+  if text is None:
+    return None
   tags = frozenset(filter(None, (tag.strip() for tag in text.split(','))))
   if not tags:
     raise UserError(f'tag_set is {text!r}, which names no tag; give the tags of one'
