@@ -29,7 +29,6 @@ from exporter.detection import environment
 
 environment.prepare()
 
-import contextlib
 import shutil
 from collections.abc import Sequence
 
@@ -52,12 +51,9 @@ from exporter.detection.stages import Stages
 from exporter.errors import UserError
 from exporter.output_keys import OutputSelection
 from exporter.paths import plain_paths
-from exporter.publishing import atomic_directory
 from exporter.publishing import export_folder
-from exporter.publishing.serving_version import add_version, check_version_is_new
 from exporter.saved_model import check
 from exporter.saved_model import function_saving
-from exporter.serving import warmup_requests
 
 with environment.api_imports():
   from object_detection.builders import model_builder
@@ -390,24 +386,20 @@ def export_inference_graph(input_type,
   warmup_images = [os.fspath(image) for image in warmup_images]
   checkpoint_path = checkpoint.find(trained_checkpoint_dir, trained_checkpoint_prefix)
   export_folder.check_checkpoint_stays(checkpoint_path, output_directory)
-  atomic_directory.check_writable(output_directory,
-                                  folders=(_CHECKPOINT, _SAVED_MODEL))
-  warmup_requests.check_images(warmup_images)
-  if serving_version is not None:
-    check_version_is_new(output_directory, serving_version)
   assets = [] if label_map_path is None else [os.path.basename(label_map_path)]
-  with plain_paths.of_checkpoint(checkpoint_path) as checkpoint_path, \
-      atomic_directory.new_directory(
-          output_directory, export_folder.of_export(assets)) as directory:
+  with export_folder.new_export(
+      output_directory, export_folder.of_export(assets), _SAVED_MODEL, warmup_images,
+      serving_version) as directory, \
+      plain_paths.of_checkpoint(checkpoint_path) as checkpoint_path:
     module, concrete_function, trackable = _restored_and_traced(
         input_type, pipeline_config, checkpoint_path, side_inputs, shape, names,
         output_selection, compact_options, stages)
-    with stages('checkpoint'), _disk_may_be_full(output_directory):
+    with stages('checkpoint'):
       tf.train.CheckpointManager(
           trackable, os.path.join(directory, _CHECKPOINT),
           max_to_keep=1).save(checkpoint_number=0)
     saved_model_dir = os.path.join(directory, _SAVED_MODEL)
-    with stages('save'), _disk_may_be_full(output_directory):
+    with stages('save'):
       if output_selection is None:
         tf.saved_model.save(module, saved_model_dir, signatures=concrete_function)
       else:
@@ -425,10 +417,6 @@ def export_inference_graph(input_type,
         check.compare_outputs(
             saved_model_dir, concrete_function,
             sample_inputs(input_type, concrete_function))
-    if warmup_images:
-      warmup_requests.write(saved_model_dir, warmup_images)
-    if serving_version is not None:
-      add_version(saved_model_dir, directory, serving_version)
 
 
 def _restored_and_traced(input_type, pipeline_config, checkpoint_path, side_inputs,
@@ -498,16 +486,6 @@ def _copy_asset(path, saved_model_dir):
   assets = os.path.join(saved_model_dir, 'assets')
   os.makedirs(assets, exist_ok=True)
   shutil.copyfile(path, os.path.join(assets, os.path.basename(path)))
-
-
-@contextlib.contextmanager
-def _disk_may_be_full(output_directory):
-  """Turns what TensorFlow says of a full disk into one sentence."""
-  try:
-    yield
-  except tf.errors.ResourceExhaustedError as e:
-    raise UserError(f'The output directory {output_directory} cannot be written:'
-                    f' {e.message}.') from e
 
 
 def list_outputs(input_type,

@@ -30,7 +30,6 @@ if not __package__:  # Run by its path.
 # pylint: disable=g-import-not-at-top,g-bad-import-order
 from absl import flags
 
-from exporter.publishing import atomic_directory
 from exporter import command_line
 from exporter.detection import checkpoint_choice
 from exporter.detection import compact_options
@@ -39,8 +38,7 @@ from exporter.detection import input_shapes
 from exporter.detection import inputs
 from exporter.detection import label_map
 from exporter.detection import output_profile
-from exporter.publishing import serving_version
-from exporter.serving import warmup_requests
+from exporter.publishing import export_folder
 
 _INPUT_TYPE = flags.DEFINE_string(
     'input_type', 'image_tensor',
@@ -151,14 +149,11 @@ def main():
   if _LABEL_MAP_PATH.value is not None:
     label_map.read(_LABEL_MAP_PATH.value)
   if not _LIST_OUTPUT_KEYS.value:
-    warmup_requests.check_images(_SERVING.warmup_image.value)
-    atomic_directory.check_writable(
-        _OUTPUT_DIRECTORY.value, folders=('checkpoint', 'saved_model'))
+    export_folder.check(
+        _OUTPUT_DIRECTORY.value, export_folder.OF_EXPORT,
+        _SERVING.warmup_image.value, _SERVING.serving_version.value)
     checkpoint_choice.check(
         _TRAINED_CHECKPOINT_DIR.value, _TRAINED_CHECKPOINT_PREFIX.value)
-    if _SERVING.serving_version.value is not None:
-      serving_version.check_version_is_new(
-          _OUTPUT_DIRECTORY.value, _SERVING.serving_version.value)
 
   from exporter import exporter_lib_v2
   from exporter.detection import pipeline_config

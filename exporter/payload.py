@@ -35,7 +35,8 @@ from absl import logging
 from exporter import command_line
 from exporter.serving import payload_chart
 from exporter.serving import payload_table
-from exporter.serving.image_request import check_takes_image, read_image_file, run_on_image
+from exporter.serving.image_request import (
+    check_takes_image, read_image_file, run_on_image)
 from exporter.serving.payload_sizes import Payload, measured_payload, static_payload
 from exporter.serving.size_limits import SizeLimits, excess, parse_size
 from exporter.serving.grpc_size import DEFAULT_LIMIT_BYTES

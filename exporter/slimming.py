@@ -18,11 +18,8 @@ import os
 from collections.abc import Iterable, Sequence
 
 from exporter.detection import environment
-from exporter.publishing import atomic_directory
 from exporter.publishing import export_folder
-from exporter.publishing import serving_version as serving_layout
 from exporter.saved_model.files import SavedModelFiles, find_saved_model, newest_version
-from exporter.serving import warmup_requests
 from exporter.errors import UserError, did_you_mean
 from exporter.output_keys import OutputSelection
 
@@ -134,10 +131,8 @@ def slim_saved_model(saved_model_dir: str,
   saved_model_dir = find_saved_model(saved_model_dir)
   target = _target(saved_model_dir, output_directory, in_place, dry_run)
   if not dry_run:
-    atomic_directory.check_writable(target)
-    warmup_requests.check_images(warmup_images)
-    if serving_version is not None:
-      serving_layout.check_version_is_new(target, serving_version)
+    export_folder.check(
+        target, export_folder.of_saved_model(), warmup_images, serving_version)
 
   environment.check_tensorflow()
   # Import TensorFlow.
@@ -155,13 +150,11 @@ def slim_saved_model(saved_model_dir: str,
       moved_tensors=_moved_tensors(source.serving_graph, lean.meta_graphs[0]))
   if not dry_run:
     owned = export_folder.of_saved_model(source.assets)
-    with atomic_directory.new_directory(target, owned) as directory:
+    with export_folder.new_export(
+        target, owned, warmup_images=warmup_images, serving_version=serving_version,
+        signature=signature) as directory:
       writing.write(lean, pruned, source, directory)
       check.check_graph(SavedModelFiles.open(directory).serving_graph)
-      if warmup_images:
-        warmup_requests.write(directory, warmup_images, signature)
-      if serving_version is not None:
-        serving_layout.add_version(directory, directory, serving_version)
   return report
 
 

@@ -1,6 +1,8 @@
 """Fixtures of the exporter's tests."""
 
+import os
 import pathlib
+import subprocess
 from collections.abc import Callable
 
 import pytest
@@ -80,3 +82,22 @@ def slim(tf, tmp_path):
       saved_models.check_computes_the_same(source, target, outputs, inputs, loaders)
     return target, pruned
   return slim_and_compare
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+  """Makes a disk of some size, and returns its folder."""
+  folder = tmp_path / 'disk'
+  folder.mkdir()
+
+  def small_disk(size: str) -> pathlib.Path:
+    mounted = subprocess.run(
+        ['mount', '-t', 'tmpfs', '-o', f'size={size}', 'tmpfs', folder],
+        check=False, capture_output=True)
+    if mounted.returncode:
+      pytest.skip(f'may not mount: {mounted.stderr.decode().strip()}')
+    return folder
+
+  yield small_disk
+  if os.path.ismount(folder):
+    subprocess.run(['umount', folder], check=True)

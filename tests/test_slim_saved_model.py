@@ -152,6 +152,15 @@ def test_refuses_an_unfit_output_directory(source, tmp_path, target, sentence):
   assert _digest(tmp_path) == before
 
 
+# Room for nothing; for a part of the variables; for all but a part of the graph.
+@pytest.mark.parametrize('size', ['16k', '120k', '260k'])
+def test_full_disk(source, small_disk, size):
+  disk = small_disk(size)
+  with pytest.raises(UserError, match='cannot be written: .*[Nn]o space left'):
+    _slim(source, disk / 'slim', 'large')
+  assert list(disk.iterdir()) == []
+
+
 def test_refuses_two_targets(source, tmp_path):
   with pytest.raises(UserError, match='leave one of them out'):
     _slim(source, tmp_path / 'elsewhere', in_place=True)

@@ -6,7 +6,6 @@ import random
 import re
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
 
@@ -297,25 +296,6 @@ def test_output_directory_that_is_not_writable(export):
     assert list(folder.iterdir()) == []
   finally:
     folder.rmdir()
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-  """Makes a disk of some size, and returns its folder."""
-  folder = tmp_path / 'disk'
-  folder.mkdir()
-
-  def small_disk(size: str) -> pathlib.Path:
-    mounted = subprocess.run(
-        ['mount', '-t', 'tmpfs', '-o', f'size={size}', 'tmpfs', folder],
-        check=False, capture_output=True)
-    if mounted.returncode:
-      pytest.skip(f'may not mount: {mounted.stderr.decode().strip()}')
-    return folder
-
-  yield small_disk
-  if os.path.ismount(folder):
-    subprocess.run(['umount', folder], check=True)
 
 
 # Room for nothing; for a part of the checkpoint; for it alone; for nearly all.
