@@ -33,15 +33,15 @@ from absl import flags
 from absl import logging
 
 from exporter import command_line
+from exporter.saved_model.files import parse_tag_set
+from exporter.saved_model.signature import DEFAULT_SIGNATURE, read_signature
 from exporter.serving import payload_chart
 from exporter.serving import payload_table
+from exporter.serving.grpc_size import DEFAULT_LIMIT_BYTES
 from exporter.serving.image_request import (
     check_takes_image, read_image_file, run_on_image)
 from exporter.serving.payload_sizes import Payload, measured_payload, static_payload
 from exporter.serving.size_limits import SizeLimits, excess, parse_size
-from exporter.serving.grpc_size import DEFAULT_LIMIT_BYTES
-from exporter.saved_model.files import parse_tag_set
-from exporter.saved_model.signature import DEFAULT_SIGNATURE, read_signature
 
 
 def read_payload(saved_model_dir: str, signature_name: str = DEFAULT_SIGNATURE,

@@ -18,10 +18,10 @@ import os
 from collections.abc import Iterable, Sequence
 
 from exporter.detection import environment
-from exporter.publishing import export_folder
-from exporter.saved_model.files import SavedModelFiles, find_saved_model, newest_version
 from exporter.errors import UserError, did_you_mean
 from exporter.output_keys import OutputSelection
+from exporter.publishing import export_folder
+from exporter.saved_model.files import SavedModelFiles, find_saved_model, newest_version
 
 
 @dataclasses.dataclass(frozen=True)

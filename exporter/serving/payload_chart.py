@@ -8,8 +8,8 @@ import os
 import tempfile
 
 from exporter.errors import UserError, did_you_mean
-from exporter.serving.payload_sizes import Payload, format_bytes
 from exporter.serving.grpc_size import DEFAULT_LIMIT_BYTES
+from exporter.serving.payload_sizes import Payload, format_bytes
 
 FORMATS = ('.png', '.svg')
 

@@ -13,9 +13,9 @@ from typing import Optional
 
 import numpy as np
 
+from exporter.saved_model.signature import Signature, TensorSpec
 from exporter.serving import grpc_size
 from exporter.serving import rest_json
-from exporter.saved_model.signature import Signature, TensorSpec
 
 Shape = Optional[tuple[Optional[int], ...]]
 

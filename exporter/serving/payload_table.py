@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TextIO
 
+from exporter.saved_model.signature import shape_text
+from exporter.serving.grpc_size import DEFAULT_LIMIT_BYTES
 from exporter.serving.payload_sizes import (
     TYPICAL_CHARACTERS, OutputPayload, Payload, format_bytes)
-from exporter.serving.grpc_size import DEFAULT_LIMIT_BYTES
-from exporter.saved_model.signature import shape_text
 from exporter.serving.rest_json import Form
 
 _OVER_LIMIT = ' !'
