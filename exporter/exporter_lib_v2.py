@@ -394,29 +394,35 @@ def export_inference_graph(input_type,
     module, concrete_function, trackable = _restored_and_traced(
         input_type, pipeline_config, checkpoint_path, side_inputs, shape, names,
         output_selection, compact_options, stages)
-    with stages('checkpoint'):
-      tf.train.CheckpointManager(
-          trackable, os.path.join(directory, _CHECKPOINT),
-          max_to_keep=1).save(checkpoint_number=0)
-    saved_model_dir = os.path.join(directory, _SAVED_MODEL)
-    with stages('save'):
-      if output_selection is None:
-        tf.saved_model.save(module, saved_model_dir, signatures=concrete_function)
-      else:
-        function_saving.save_lean(concrete_function, saved_model_dir)
-      if label_map_path is not None:
-        _copy_asset(label_map_path, saved_model_dir)
-      config_util.save_pipeline_config(pipeline_config, directory)
-    if output_selection is not None:
-      with stages('check'):
-        check.check_signatures(
-            saved_model_dir,
-            {'serving_default': check.signature_of(concrete_function)})
+    _write(directory, pipeline_config, module, concrete_function, trackable,
+           label_map_path, output_selection is not None, stages)
     if verify:
       with stages('verify'):
         check.compare_outputs(
-            saved_model_dir, concrete_function,
+            os.path.join(directory, _SAVED_MODEL), concrete_function,
             sample_inputs(input_type, concrete_function))
+
+
+def _write(directory, pipeline_config, module, concrete_function, trackable,
+           label_map_path, is_lean, stages):
+  """Fills the folder of an export."""
+  with stages('checkpoint'):
+    tf.train.CheckpointManager(
+        trackable, os.path.join(directory, _CHECKPOINT),
+        max_to_keep=1).save(checkpoint_number=0)
+  saved_model_dir = os.path.join(directory, _SAVED_MODEL)
+  with stages('save'):
+    if is_lean:
+      function_saving.save_lean(concrete_function, saved_model_dir)
+    else:
+      tf.saved_model.save(module, saved_model_dir, signatures=concrete_function)
+    if label_map_path is not None:
+      _copy_asset(label_map_path, saved_model_dir)
+    config_util.save_pipeline_config(pipeline_config, directory)
+  if is_lean:
+    with stages('check'):
+      check.check_signatures(
+          saved_model_dir, {'serving_default': check.signature_of(concrete_function)})
 
 
 def _restored_and_traced(input_type, pipeline_config, checkpoint_path, side_inputs,

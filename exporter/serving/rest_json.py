@@ -6,9 +6,8 @@ columns, one entry for each output. It writes with rapidjson's pretty writer:
 rows keep every tensor on one line, columns put every number on a line of its
 own, indented by its depth, so columns are two to three times as long.
 
-`render` writes the text. The size of a large response is told without its text,
-from the length of its values (`values_bytes`) and of everything around them
-(`output_bytes`, `frame_bytes`).
+`render` writes the text. The size of a large response is told without it, from the
+length of its values (`values_bytes`) and the rest (`output_bytes`, `frame_bytes`).
 
     render({'scores': np.float32([[0.5, 0.25]])}, 'row')
     # b'{\n    "predictions": [[0.5, 0.25]\n    ]\n}'
