@@ -11,6 +11,7 @@ import fnmatch
 import glob
 import os
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import yaml
 
@@ -51,7 +52,7 @@ class OutputSelection:
 
   @classmethod
   def parse(cls, allow: str | None = None,
-            deny: str | None = None) -> 'OutputSelection':
+            deny: str | None = None) -> OutputSelection:
     """From comma-separated patterns, as the flags take them.
 
     Raises:
@@ -135,7 +136,7 @@ def parse_patterns(text: str, name: str = 'output_keys') -> tuple[str, ...]:
   return patterns
 
 
-def load_profile(path: str | os.PathLike) -> OutputSelection:
+def load_profile(path: str | os.PathLike[str]) -> OutputSelection:
   """Reads a YAML profile such as those in `configs/outputs/`.
 
   A profile is a mapping with `output_keys` and `exclude_output_keys`, each a
@@ -155,7 +156,7 @@ def load_profile(path: str | os.PathLike) -> OutputSelection:
   return selection_in(content, path)
 
 
-def read_profile(path: str | os.PathLike) -> dict:
+def read_profile(path: str | os.PathLike[str]) -> dict[str, Any]:
   """The mapping in a YAML profile, with no unknown entry; no value is checked.
 
   Args:
@@ -181,7 +182,7 @@ def read_profile(path: str | os.PathLike) -> dict:
   return content
 
 
-def selection_in(content: dict, path: str | os.PathLike) -> OutputSelection:
+def selection_in(content: dict[str, Any], path: str | os.PathLike[str]) -> OutputSelection:
   """The selection in what `read_profile` read from `path`.
 
   Raises:
@@ -213,7 +214,7 @@ def shipped_profiles() -> dict[str, str]:
   return {}
 
 
-def _profile_path(path: str | os.PathLike) -> str:
+def _profile_path(path: str | os.PathLike[str]) -> str:
   """`path`, or where the shipped profile of that name lies.
 
   A bare name has no folder and no extension, and no such file lies here.
@@ -234,7 +235,7 @@ def _profile_path(path: str | os.PathLike) -> str:
   return shipped[path]
 
 
-def _read_yaml(path):
+def _read_yaml(path: str) -> Any:
   try:
     with open(path, encoding='utf-8') as f:
       return yaml.safe_load(f)
@@ -249,7 +250,8 @@ def _read_yaml(path):
         ' that begins with * must stand in quotes.') from e
 
 
-def _profile_patterns(content, field, path) -> tuple[str, ...] | None:
+def _profile_patterns(content: dict[str, Any], field: str,
+                      path: str | os.PathLike[str]) -> tuple[str, ...] | None:
   value = content.get(field)
   if value is None:
     return None
@@ -262,10 +264,11 @@ def _profile_patterns(content, field, path) -> tuple[str, ...] | None:
   return parse_patterns(','.join(value), f'{field} in {path}')
 
 
-def _kind(value) -> str:
+def _kind(value: object) -> str:
   if value is None:
     return 'nothing'
-  return {list: 'a list', str: 'a string'}.get(type(value), repr(value))
+  kinds: dict[type, str] = {list: 'a list', str: 'a string'}
+  return kinds.get(type(value), repr(value))
 
 
 def _any_matches(patterns: Sequence[str], key: str) -> bool:

@@ -20,7 +20,7 @@ from absl import app
 from absl import flags
 
 try:
-  import libcst as _  # pylint: disable=unused-import
+  import libcst as _  # noqa: F401
 except ImportError as e:
   sys.exit(f'The source edits need libcst ({e}); install it, or this package with'
            ' its extra `patches`.')

@@ -37,7 +37,7 @@ class Fork:
   root: pathlib.Path
 
   @classmethod
-  def at(cls, research_dir: str) -> 'Fork':
+  def at(cls, research_dir: str) -> Fork:
     """The fork at a path that the user gave.
 
     Raises:

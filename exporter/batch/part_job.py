@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from typing import TypeVar
 
-from exporter.batch.detector import Detected, Detector, in_batches
+from exporter.batch.detector import Detector, in_batches
 from exporter.batch.image_feeding import PreparedImage
 from exporter.batch.rows import Row, RowOptions, make_row
 from exporter.batch.run_folder import Part

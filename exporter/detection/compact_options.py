@@ -83,11 +83,11 @@ class CompactOptions:
   def cuts_detections(self) -> bool:
     return self.min_score is not None or self.max_detections is not None
 
-  def or_none(self) -> 'CompactOptions | None':
+  def or_none(self) -> CompactOptions | None:
     """Itself; None where no option is given."""
     return None if self == CompactOptions() else self
 
-  def replaced_by(self, other: 'CompactOptions') -> 'CompactOptions':
+  def replaced_by(self, other: CompactOptions) -> CompactOptions:
     """With the values of `other` where it has any; its dtypes are added."""
     return CompactOptions(
         *(getattr(self if getattr(other, name) is None else other, name)

@@ -105,7 +105,7 @@ def before_flags(arguments: Sequence[str]) -> None:
   except EnvironmentProblem:
     return  # `main` meets it again, and says so.
   if _tensorflow_version() < (2, 15) and not asks_for_help:
-    importlib.import_module('tensorflow').keras.Model  # Loads Keras too.
+    _ = importlib.import_module('tensorflow').keras.Model  # Loads Keras too.
 
 
 @contextlib.contextmanager
@@ -125,7 +125,8 @@ def api_imports() -> Iterator[None]:
           f' in {sys.prefix}; install {_DISTRIBUTIONS.get(package, package)!r}.') from e
     raise EnvironmentProblem(
         f'The object_detection in {installed.folder("object_detection")} cannot be'
-        f' imported with what is installed in {sys.prefix}: {" ".join(str(e).split())}.') from e
+        f' imported with what is installed in {sys.prefix}:'
+        f' {" ".join(str(e).split())}.') from e
 
 
 def _missing(package: str) -> EnvironmentProblem:

@@ -85,7 +85,6 @@ class _SlimFinder(importlib.abc.MetaPathFinder):
       for name in ('case', 'cond'):
         if not hasattr(control_flow_ops, name):
           setattr(control_flow_ops, name, getattr(tf.compat.v1, name))
-    return None
 
 
 class _StandInFinder(importlib.abc.MetaPathFinder):
@@ -159,10 +158,10 @@ def _old_file_descriptor(path: str) -> bytes | None:
 
 def _bytes_literal(node: ast.expr) -> bytes | None:
   # `_b('...')` in what protoc up to 3.7 wrote for Python 2 and 3.
-  if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords:
-    if isinstance(node.func, ast.Name) and node.func.id == '_b':
-      text = _literal(node.args[0])
-      return text.encode('latin1') if isinstance(text, str) else None
+  if (isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords
+      and isinstance(node.func, ast.Name) and node.func.id == '_b'):
+    text = _literal(node.args[0])
+    return text.encode('latin1') if isinstance(text, str) else None
   literal = _literal(node)
   return literal if isinstance(literal, bytes) else None
 

@@ -173,8 +173,9 @@ class BodyRewriter:
   def _drop_colocation_with_dead(self, node) -> None:
     if '_class' not in node.attr:
       return
-    classes = [c for c in node.attr['_class'].list.s
-               if not c.startswith(b'loc:@') or self._is_live(c[5:].decode(errors='replace'))]
+    classes = [
+        c for c in node.attr['_class'].list.s if not c.startswith(b'loc:@')
+        or self._is_live(c[5:].decode(errors='replace'))]
     del node.attr['_class']
     if classes:
       node.attr['_class'].list.s.extend(classes)

@@ -93,7 +93,7 @@ def write_saver(meta_graph, variables: list[SavedVariable]) -> None:
   entries = [filename, names.name, slices.name]
 
   save = add('SaveV2', 'SaveV2', entries)
-  for i, variable in enumerate(variables):
+  for variable in variables:
     if variable.is_resource:
       save.input.append(_read_node(graph_def, variable))
     else:

@@ -13,7 +13,7 @@ def is_url(path: str) -> bool:
   return re.match(r'[A-Za-z][A-Za-z0-9+.-]+://', path) is not None
 
 
-def check_is_local(path: str | os.PathLike, what: str) -> None:
+def check_is_local(path: str | os.PathLike[str], what: str) -> None:
   """Refuses a URL where only a local path can be read.
 
   Args:

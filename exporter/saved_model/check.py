@@ -5,8 +5,8 @@ thrown away rather than served.
 """
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Optional
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional
 
 import numpy as np
 import tensorflow as tf
@@ -30,7 +30,7 @@ class Signature:
   outputs: Specs
 
 
-def signature_of(concrete_function) -> Signature:
+def signature_of(concrete_function: Any) -> Signature:
   """The signature that a concrete function makes when it is saved."""
   inputs, _ = concrete_function.structured_input_signature
   return Signature(
@@ -64,7 +64,7 @@ def check_signatures(saved_model_dir: str,
         f'The new SavedModel has the signatures {found} instead of {expected}.')
 
 
-def check_graph(meta_graph) -> None:
+def check_graph(meta_graph: Any) -> None:
   """Imports the graph and each function, without variables and their memory.
 
   A model with ops of a library that is not loaded here cannot be checked so.
@@ -88,20 +88,21 @@ def check_graph(meta_graph) -> None:
     raise FailedCheck(f'The new SavedModel cannot be imported: {e}') from e
 
 
-def _check_tensor(tensor, info) -> None:
+def _check_tensor(tensor: Any, info: Any) -> None:
   said = tf.TensorSpec(info.tensor_shape, info.dtype)
   if tensor.dtype != said.dtype or not tensor.shape.is_compatible_with(said.shape):
     raise FailedCheck(f'The signature of the new SavedModel says {said} of'
                       f' {info.name}, which is {tensor}.')
 
 
-def _spec(tensor):
+def _spec(tensor: Any) -> tuple[tf.DType, Optional[list[Optional[int]]]]:
   shape = tensor.shape
   return (tf.as_dtype(tensor.dtype),
           None if shape.rank is None else shape.as_list())
 
 
-def compare_outputs(saved_model_dir: str, concrete_function, inputs) -> None:
+def compare_outputs(saved_model_dir: str, concrete_function: Any,
+                    inputs: Sequence[Any]) -> None:
   """Runs both on `inputs` and compares every output, bit for bit.
 
   Args:

@@ -10,9 +10,14 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from exporter.errors import UserError
 from exporter.paths.urls import check_is_local
+
+if TYPE_CHECKING:
+  from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
+  from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 # The tags of the MetaGraph that servers and loaders take if they are told nothing.
 SERVE = frozenset({'serve'})
@@ -33,7 +38,7 @@ class SavedModelFiles:
 
   @classmethod
   def open(cls, directory: str | os.PathLike[str], tag_set: Iterable[str] | None = None,
-           message_class: type | None = None) -> SavedModelFiles:
+           message_class: Any = None) -> SavedModelFiles:
     """Reads the SavedModel that `directory` is or holds, see `find_saved_model`.
 
     Args:
@@ -141,7 +146,7 @@ def _is_saved_model(folder: str) -> bool:
   return os.path.isfile(os.path.join(folder, 'saved_model.pb'))
 
 
-def _parse(path: str, message_class: type) -> SavedModel:
+def _parse(path: str, message_class: Any) -> SavedModel:
   from google.protobuf.message import DecodeError
   try:
     with open(path, 'rb') as f:
@@ -152,7 +157,7 @@ def _parse(path: str, message_class: type) -> SavedModel:
     raise UserError(f'{path} is damaged or no SavedModel: {str(e).rstrip(".")}.') from e
 
 
-def _tensorflow_message_class() -> type:
+def _tensorflow_message_class() -> Any:
   from tensorflow.core.protobuf import saved_model_pb2
   return saved_model_pb2.SavedModel
 

@@ -14,6 +14,7 @@ import dataclasses
 import functools
 import os
 from collections.abc import Iterable
+from typing import Any
 
 from exporter.errors import UserError, did_you_mean
 from exporter.protos.declared import message_class
@@ -122,7 +123,7 @@ def read_signature(directory: str | os.PathLike[str], name: str = DEFAULT_SIGNAT
   return signature
 
 
-def _specs(entries) -> dict[str, TensorSpec]:
+def _specs(entries: Iterable[Any]) -> dict[str, TensorSpec]:
   return {
       entry.key: TensorSpec(entry.key, _dtype_name(entry.value.dtype),
                             _shape(entry.value))
@@ -134,12 +135,12 @@ def _dtype_name(number: int) -> str:
   return _DTYPES.get(number, f'dtype {number}')
 
 
-def _shape(tensor_info) -> tuple[int | None, ...] | None:
+def _shape(tensor_info: Any) -> tuple[int | None, ...] | None:
   if not tensor_info.HasField('shape') or tensor_info.shape.unknown_rank:
     return None
   return tuple(None if dim.size < 0 else dim.size for dim in tensor_info.shape.dims)
 
 
 @functools.cache
-def _saved_model_class():
+def _saved_model_class() -> Any:
   return message_class('exporter.saved_model.signature', _SCHEMA, 'SavedModel')

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Callable
+from typing import Any
 
 
-def save_options():
+def save_options() -> Any:
   """Of `tf.saved_model.save`: without a saver where that can be left out."""
   import tensorflow as tf
   # Tracing a saver takes longer than all else; we write one of our own.
@@ -18,7 +20,7 @@ def save_options():
   return tf.saved_model.SaveOptions()
 
 
-def function_graph(function_def):
+def function_graph(function_def: Any) -> Any:
   """Imports a FunctionDef, with those that it calls, from the default graph."""
   from tensorflow.python.framework import function_def_to_graph
   convert = function_def_to_graph.function_def_to_graph
@@ -42,5 +44,5 @@ def write_fingerprint(saved_model_dir: str) -> None:
     write(saved_model_dir, f.read())
 
 
-def _takes(function, parameter: str) -> bool:
+def _takes(function: Callable[..., Any], parameter: str) -> bool:
   return parameter in inspect.signature(function).parameters

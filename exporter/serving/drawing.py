@@ -50,8 +50,8 @@ def read_photo(path):
   try:
     with image_module.open(path) as image:
       if image.mode.startswith('I'):  # 16 bits, of which a model gets the upper 8.
-        return image_module.fromarray(
-            np.uint8(np.clip(np.asarray(image).astype(np.int64) // 256, 0, 255))).convert('RGB')
+        upper = np.asarray(image).astype(np.int64) // 256
+        return image_module.fromarray(np.uint8(np.clip(upper, 0, 255))).convert('RGB')
       return image.convert('RGB')
   except image_module.UnidentifiedImageError as e:
     raise UserError(f'The image {path} is no image that Pillow can read.') from e

@@ -148,11 +148,12 @@ def format_bytes(size: float | None, unit: str = 'B') -> str:
     return '?'
   if size < 999.5:
     return f'{size:.0f} {unit}'
-  for prefix in 'kMG':
+  for prefix in 'kM':
     size /= 1000
     # What would round to 1000.0 belongs to the next prefix.
-    if size < 999.95 or prefix == 'G':
+    if size < 999.95:
       return f'{size:,.1f} {prefix}{unit}'
+  return f'{size / 1000:,.1f} G{unit}'
 
 
 def _in_form(sizes: OutputPayload | Payload,

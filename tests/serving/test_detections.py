@@ -76,7 +76,8 @@ def test_what_is_no_response(tmp_path, content, says):
 
 
 @pytest.mark.parametrize('changed, says', [
-    ({'detection_boxes': None}, 'has neither detection_boxes nor detection_keypoints, only'),
+    ({'detection_boxes': None},
+     'has neither detection_boxes nor detection_keypoints, only'),
     ({'detection_boxes': None, 'detection_keypoints': np.zeros([2, 5, 2])},
      'has detection_masks and no detection_boxes'),
     ({'detection_boxes': np.zeros([2, 3])}, r'\[2, 3\]; .* the shape \[N, 4\]'),

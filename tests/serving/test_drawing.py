@@ -120,7 +120,8 @@ def test_photos_are_read_as_models_see_them(tmp_path):
 
 @pytest.mark.parametrize('content, names', [
     ("item { id: 1 name: '/m/01g317' display_name: 'person' }", {1: 'person'}),
-    ('\ufeffitem {\r\n  id: 2\r\n  name: "Ärztin"\r\n  keypoints { id: 0 label: "x" }\r\n}\r\n',
+    ('\ufeffitem {\r\n  id: 2\r\n  name: "Ärztin"\r\n'
+     '  keypoints { id: 0 label: "x" }\r\n}\r\n',
      {2: 'Ärztin'}),
     ('item { id: 1 name: "a" future_field: 3 } item { id: 9 }', {1: 'a', 9: ''}),
 ])

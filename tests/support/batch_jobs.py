@@ -6,8 +6,6 @@ import pickle
 import re
 import sys
 
-import numpy as np
-
 from exporter.batch.detector import Detector
 from exporter.errors import UserError
 

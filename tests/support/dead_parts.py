@@ -17,9 +17,9 @@ _READING = ('ReadVariableOp', 'VarHandleOp', 'HashTableV2', 'LookupTableFindV2',
 
 
 def dead_parts(meta_graph, stateful_ops=None) -> set[tuple]:
-  """Vertices that neither a signature, the saver, initialization nor the objects
-  need: ('node', body, name), ('argument' or 'result', function, position).
+  """Vertices that neither a signature, the saver, initialization nor objects need.
 
+  A vertex is ('node', body, name) or ('argument' or 'result', function, position).
   `stateful_ops` are those that TensorFlow calls so, unless they are given.
   """
   return _Needs(meta_graph, stateful_ops).dead()

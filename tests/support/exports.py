@@ -100,7 +100,7 @@ class Exports:
                 self.checkpoint(family.name), target).wait().ok()
     return target
 
-  def load_and_run(self, family: Family, export: pathlib.Path) -> 'Loaded':
+  def load_and_run(self, family: Family, export: pathlib.Path) -> Loaded:
     """Loads an export in a fresh process and runs it on `inputs`."""
     outputs = export.parent / f'{export.name}-loaded.npz'
     facts = self._start(
