@@ -26,7 +26,7 @@ PYTHON ?= $(shell for v in $(FITTING); do \
               $$p $(IS) $$v 2>/dev/null && echo $$p && exit; done; done)
 INSTALL := install --no-deps --no-build-isolation -r
 
-.PHONY: setup demo pictures test test-fast bench round-trip patch interop lock clean
+.PHONY: setup demo pictures test test-fast bench round-trip patch interop lint lock clean
 
 setup: $(STAMP)
 
@@ -46,6 +46,17 @@ $(STAMP): $(LOCK) requirements/bootstrap.txt setup.py
 $(VENV)/interop: requirements/interop-$(TF).txt $(STAMP)
 	$(RUN) -m uv pip $(INSTALL) $< --python $(RUN) || $(RUN) -m pip $(INSTALL) $<
 	@touch $@
+
+# They only read, so that they need no stack and no TensorFlow.
+LINT := .venv-lint
+$(LINT)/complete: requirements/lint.txt
+	"$(PYTHON)" -m venv $(LINT)
+	$(LINT)/bin/python -m pip install -q --disable-pip-version-check --no-deps -r $<
+	@touch $@
+
+lint: $(LINT)/complete
+	$(LINT)/bin/ruff check --quiet
+	$(LINT)/bin/mypy --no-error-summary
 
 demo: setup
 	$(RUN) -m examples.demo $(ARGS)
@@ -79,6 +90,9 @@ OLDEST = $(firstword $(sort $(subst 3.9,3.09,$(PYTHONS_$(1)))))
 lock: $(STACKS:%=requirements/lock-%)
 	$(call COMPILE,2.20) --extra interop --python-version 3.10 \
 	  --constraints requirements/tf-2.20.txt -o requirements/interop-2.20.txt
+	$(RUN) -m uv pip compile --quiet --upgrade --universal --no-annotate \
+	  --python-version 3.10 --custom-compile-command "make lock" \
+	  requirements/lint.in -o requirements/lint.txt
 
 requirements/lock-%: setup
 	$(call COMPILE,$*) requirements/tf-$*.in --extra test \
@@ -86,4 +100,4 @@ requirements/lock-%: setup
 	  --constraints requirements/bootstrap.txt -o requirements/tf-$*.txt
 
 clean:
-	rm -rf .venv .venv-* build *.egg-info .pytest_cache .hypothesis
+	rm -rf .venv .venv-* build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -182,7 +182,8 @@ def read_profile(path: str | os.PathLike[str]) -> dict[str, Any]:
   return content
 
 
-def selection_in(content: dict[str, Any], path: str | os.PathLike[str]) -> OutputSelection:
+def selection_in(content: dict[str, Any],
+                 path: str | os.PathLike[str]) -> OutputSelection:
   """The selection in what `read_profile` read from `path`.
 
   Raises:

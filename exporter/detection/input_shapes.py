@@ -6,7 +6,7 @@ Pure Python, so that a shape that no model takes is told before TensorFlow is im
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Optional, Union
+from typing import Optional
 
 from exporter.errors import UserError
 
@@ -31,7 +31,7 @@ def refusable(shape: InputShape | None, input_type: str) -> InputShape | None:
   return shape or _UNKNOWN_BATCH.get(input_type)
 
 
-def parse(shape: Union[str, Sequence[Optional[int]]], input_type: str) -> InputShape:
+def parse(shape: str | Sequence[int | None], input_type: str) -> InputShape:
   """The shape that a flag or a keyword means.
 
     >>> parse('4,640,640,3', 'image_tensor')
