@@ -94,10 +94,13 @@ class OutputSelection:
 
 def selection_from(output_keys: str | None,
                    exclude_output_keys: str | None,
-                   output_config: str | None) -> OutputSelection | None:
+                   output_config: str | None,
+                   folder: str | os.PathLike[str] | None = None
+                   ) -> OutputSelection | None:
   """The selection that the three flags mean together; None where none is given.
 
-  A flag replaces the list of the same name in the profile `output_config`.
+  A flag replaces the list of the same name in the profile `output_config`, which
+  may lie in `folder`, see `read_profile`.
 
   Raises:
     OutputKeyError: see `OutputSelection.parse` and `load_profile`.
@@ -105,7 +108,7 @@ def selection_from(output_keys: str | None,
   if output_keys is None and exclude_output_keys is None and output_config is None:
     return None
   profile = (OutputSelection() if output_config is None
-             else load_profile(output_config))
+             else load_profile(output_config, folder))
   return replace_lists(profile, output_keys, exclude_output_keys)
 
 
@@ -136,17 +139,19 @@ def parse_patterns(text: str, name: str = 'output_keys') -> tuple[str, ...]:
   return patterns
 
 
-def load_profile(path: str | os.PathLike[str]) -> OutputSelection:
+def load_profile(path: str | os.PathLike[str],
+                 folder: str | os.PathLike[str] | None = None) -> OutputSelection:
   """Reads a YAML profile such as those in `configs/outputs/`.
 
   A profile is a mapping with `output_keys` and `exclude_output_keys`, each a
-  list of patterns or one comma-separated string, each optional.
+  list of patterns or one comma-separated string, each optional. A bare name is
+  looked up in `folder`, see `read_profile`.
 
   Raises:
     OutputKeyError: the file cannot be read or is not such a mapping, or it asks
       for smaller outputs as well, which only the exporter can make.
   """
-  content = read_profile(path)
+  content = read_profile(path, folder)
   for field in COMPACT_FIELDS:
     if content.get(field) is not None:
       raise OutputKeyError(
@@ -156,17 +161,20 @@ def load_profile(path: str | os.PathLike[str]) -> OutputSelection:
   return selection_in(content, path)
 
 
-def read_profile(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_profile(path: str | os.PathLike[str],
+                 folder: str | os.PathLike[str] | None = None) -> dict[str, Any]:
   """The mapping in a YAML profile, with no unknown entry; no value is checked.
 
   Args:
-    path: of the profile, or the bare name of a shipped one, e.g. `boxes`.
+    path: of the profile, or the bare name of one in `folder`, e.g. `boxes`.
+    folder: of profiles with names, such as `exporter.paths.profiles.FOLDER`; None
+      takes a bare name for a path as well.
 
   Raises:
     OutputKeyError: there is no such profile, the file cannot be read, or it is not
       such a mapping.
   """
-  path = _profile_path(path)
+  path = _profile_path(path, folder)
   content = _read_yaml(path)
   fields = _LIST_FIELDS + COMPACT_FIELDS
   if not isinstance(content, dict):
@@ -200,34 +208,26 @@ _LIST_FIELDS = ('output_keys', 'exclude_output_keys')
 COMPACT_FIELDS = ('min_score', 'max_detections', 'mask_threshold', 'dtypes')
 
 
-# In an installed package, and in the repository, where a visitor looks for them.
-_PROFILE_FOLDERS = ('profiles', os.path.join(os.pardir, 'configs', 'outputs'))
+def profiles_in(folder: str | os.PathLike[str]) -> dict[str, str]:
+  """The paths of the profiles in a folder, by bare name, in alphabetical order."""
+  paths = glob.glob(os.path.join(glob.escape(os.fspath(folder)), '*.yaml'))
+  return {os.path.basename(path)[:-len('.yaml')]: path for path in sorted(paths)}
 
 
-def shipped_profiles() -> dict[str, str]:
-  """The paths of the profiles that come with the package, by bare name."""
-  here = os.path.dirname(os.path.abspath(__file__))
-  for folder in _PROFILE_FOLDERS:
-    paths = sorted(glob.glob(os.path.join(glob.escape(here), folder, '*.yaml')))
-    if paths:
-      return {os.path.basename(path)[:-len('.yaml')]: os.path.normpath(path)
-              for path in paths}
-  return {}
-
-
-def _profile_path(path: str | os.PathLike[str]) -> str:
-  """`path`, or where the shipped profile of that name lies.
+def _profile_path(path: str | os.PathLike[str],
+                  folder: str | os.PathLike[str] | None) -> str:
+  """`path`, or where the profile of that name lies in `folder`.
 
   A bare name has no folder and no extension, and no such file lies here.
 
   Raises:
-    OutputKeyError: no profile of that name is shipped.
+    OutputKeyError: `folder` has no profile of that name.
   """
   path = os.fspath(path)
   is_name = path and os.path.basename(path) == path and '.' not in path
-  if not is_name or os.path.exists(path) and not os.path.isdir(path):
+  if folder is None or not is_name or os.path.exists(path) and not os.path.isdir(path):
     return path
-  shipped = shipped_profiles()
+  shipped = profiles_in(folder)
   if path not in shipped:
     raise OutputKeyError(
         f'There is no output profile {path!r}{did_you_mean(path, shipped) or "."}'

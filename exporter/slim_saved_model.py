@@ -23,6 +23,7 @@ from rich import table as rich_table
 from exporter import command_line
 from exporter import output_keys
 from exporter.errors import UserError
+from exporter.paths import profiles
 from exporter.saved_model.files import parse_tag_set
 from exporter.slimming import SlimReport, slim_saved_model
 
@@ -49,7 +50,7 @@ _SERVING = command_line.define_serving_flags()
 def main():
   selection = output_keys.selection_from(
       _SELECTION.output_keys.value, _SELECTION.exclude_output_keys.value,
-      _SELECTION.output_config.value)
+      _SELECTION.output_config.value, profiles.FOLDER)
   if selection is None:
     raise UserError('Say which outputs stay, with --output_keys,'
                     ' --exclude_output_keys or --output_config.')

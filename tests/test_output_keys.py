@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from exporter.output_keys import (
     OutputKeyError, OutputSelection, load_profile, parse_patterns, read_profile,
-    selection_from, shipped_profiles)
+    profiles_in, selection_from)
+from exporter.paths.profiles import FOLDER
 
 # As a Mask R-CNN returns them.
 MODEL = ['detection_boxes', 'detection_classes', 'detection_masks',
@@ -194,18 +195,19 @@ def test_missing_profile_and_folder(tmp_path):
 
 def test_shipped_profile_by_its_bare_name(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
-  assert 'boxes' in shipped_profiles()
-  for name, path in shipped_profiles().items():
-    assert read_profile(name) == read_profile(path)
+  assert 'boxes' in profiles_in(FOLDER)
+  for name, path in profiles_in(FOLDER).items():
+    assert read_profile(name, FOLDER) == read_profile(path)
   (tmp_path / 'boxes').mkdir()  # A folder is no profile.
-  assert 'detection_boxes' in load_profile('boxes').allow
+  assert 'detection_boxes' in load_profile('boxes', FOLDER).allow
+  assert 'detection_boxes' in selection_from(None, None, 'boxes', FOLDER).allow
 
 
 def test_file_without_extension_goes_before_the_shipped_profile(profile, monkeypatch):
   path = pathlib.Path(profile('output_keys: [mine]'))
   monkeypatch.chdir(path.parent)
   path.rename(path.parent / 'boxes')
-  assert load_profile('boxes').allow == ('mine',)
+  assert load_profile('boxes', FOLDER).allow == ('mine',)
 
 
 @pytest.mark.parametrize('name, nearest', [
@@ -213,9 +215,9 @@ def test_file_without_extension_goes_before_the_shipped_profile(profile, monkeyp
     ('qqq', "profile 'qqq'. Shipped")])
 def test_unknown_profile_names_the_nearest_and_lists_all(name, nearest):
   with pytest.raises(OutputKeyError) as error:
-    load_profile(name)
+    load_profile(name, FOLDER)
   assert nearest in str(error.value)
-  assert ', '.join(shipped_profiles()) in str(error.value)
+  assert ', '.join(profiles_in(FOLDER)) in str(error.value)
 
 
 def test_no_flag_is_no_selection():

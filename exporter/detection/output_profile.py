@@ -9,6 +9,7 @@ from exporter import output_keys
 from exporter.detection import compact_options
 from exporter.detection.compact_options import CompactOptions
 from exporter.output_keys import OutputSelection
+from exporter.paths import profiles
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +25,7 @@ class OutputProfile:
 
 
 def load(path: str | os.PathLike) -> OutputProfile:
-  """Reads a YAML profile, once.
+  """Reads a YAML profile, or a shipped one by its bare name, once.
 
   Beside the lists of `output_keys.load_profile` it may hold `min_score`,
   `max_detections`, `mask_threshold` and `dtypes`, a mapping of keys or globs to
@@ -33,7 +34,7 @@ def load(path: str | os.PathLike) -> OutputProfile:
   Raises:
     UserError: it cannot be read or is malformed.
   """
-  content = output_keys.read_profile(path)
+  content = output_keys.read_profile(path, profiles.FOLDER)
   return OutputProfile(output_keys.selection_in(content, path),
                        compact_options.options_in(content, path).or_none())
 

@@ -6,4 +6,5 @@ same trouble with brackets as what reads a SavedModel, and neither knows the oth
 * `urls`: tells URLs, and refuses them where only a local path can be read.
 * `reading`: what is in a file that a user names.
 * `plain_paths`: a place without brackets for tools that take them for patterns.
+* `profiles`: where the profiles lie that come with the package.
 """

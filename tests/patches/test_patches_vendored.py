@@ -65,6 +65,12 @@ def test_it_reads_profiles(vendored, tmp_path):
       'num_detections']
 
 
+def test_it_looks_nowhere_for_profiles_by_name(vendored, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  with pytest.raises(vendored.UserError, match='output profile boxes cannot be read'):
+    vendored.selection_from(None, None, 'boxes')
+
+
 def test_its_errors_are_those_of_the_package(vendored):
   with pytest.raises(vendored.UserError) as mine:
     vendored.selection_from('detection_box', None, None).select(KEYS)
