@@ -13,11 +13,12 @@ _ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 # What each folder, and each file that is no entrance, may import of ours. The other
 # files at the top may import everything but commands.
-_BOTTOM = {'errors', 'paths'}
+_BOTTOM = {'errors', 'paths', 'protos'}
 _MAY_IMPORT = {
     'errors': set(),
     'output_keys': {'errors'},
     'paths': {'errors'},
+    'protos': {'errors'},
     'graph': _BOTTOM,
     'meta_graph': _BOTTOM | {'graph'},
     'saved_model': _BOTTOM | {'meta_graph', 'graph'},

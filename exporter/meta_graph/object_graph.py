@@ -8,9 +8,7 @@ graph still reads. Everything else (layers, optimizers, their functions) is gone
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from exporter.graph.bodies import Body, call_of
 

@@ -7,6 +7,7 @@ takes neither the import of TensorFlow nor the time for what nobody asks for.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 # By name: the number, and a scalar type or another message of the table; * repeats it.
 Fields = Mapping[str, 'tuple[int, str]']
@@ -38,7 +39,7 @@ def message_class(package: str, messages: Mapping[str, Fields], name: str,
 
 
 def _field(package: str, messages: Mapping[str, Fields], name: str, number: int,
-           type_name: str):
+           type_name: str) -> Any:
   from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
   repeated = type_name.endswith('*')
   type_name = type_name.rstrip('*')
