@@ -48,9 +48,7 @@ def dead_nodes(meta_graph) -> list[FunctionNodes]:
   from exporter.graph import bodies as graph_bodies
   from exporter.graph import op_effects
   bodies = graph_bodies.bodies_of(meta_graph.graph_def)
-  effects = op_effects.OpEffects(bodies, frozenset(
-      op.name for op in meta_graph.meta_info_def.stripped_op_list.op
-      if op.is_stateful))
+  effects = op_effects.OpEffects(bodies, op_effects.op_kinds(meta_graph))
   functions = {f.signature.name: f for f in meta_graph.graph_def.library.function}
   called = _called_functions(meta_graph, functions)
   counts = []

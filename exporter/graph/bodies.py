@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 # The name under which the main graph stands among the function bodies.
 MAIN_GRAPH = ''
@@ -121,6 +121,17 @@ class Body:
 
   def control_edges(self, node_name: str) -> list[Edge]:
     return [edge for edge in self.edges(node_name) if edge.is_control]
+
+  def all_behind(self, names: Iterable[str]) -> set[str]:
+    """Some nodes with all that they take from or wait for."""
+    behind: set[str] = set()
+    stack = list(names)
+    while stack:
+      name = stack.pop()
+      if name not in behind and name in self.nodes:
+        behind.add(name)
+        stack.extend(edge.source for edge in self.edges(name))
+    return behind
 
   @functools.cached_property
   def consumers(self) -> dict[str, set[str]]:

@@ -209,10 +209,22 @@ class Liveness:
     if name in self.functions:
       return
     self.functions.add(name)
-    body = self.bodies[name]
-    for node_name, node in body.nodes.items():
-      if self.effects.of(node) is Effect.CHANGES:
+    changes = [(node_name, node) for node_name, node in self.bodies[name].nodes.items()
+               if self.effects.of(node) is Effect.CHANGES]
+    unseen = {node_name for node_name, node in changes
+              if self.effects.changes_unseen(node)}
+    if unseen:
+      unseen -= self._nodes_that_run(self.bodies[name])
+    for node_name, _ in changes:
+      if node_name not in unseen:
         self._mark_node(name, node_name)
+
+  def _nodes_that_run(self, body: Body) -> set[str]:
+    """What TensorFlow runs of a function: all behind results and stateful ops."""
+    return body.all_behind([
+        *body.result_nodes, *body.control_results,
+        *(name for name, node in body.nodes.items()
+          if self.effects.is_stateful(node))])
 
   def _mark_whole_function(self, name: str) -> None:
     if name in self.whole_functions or name not in self.bodies:

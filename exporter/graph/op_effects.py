@@ -7,8 +7,10 @@ write cannot, and a check goes exactly when what it checks goes.
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 
+from exporter.graph import op_table
 from exporter.graph.bodies import Body, call_of, functions_named_in
 
 
@@ -19,41 +21,20 @@ class Effect(enum.IntEnum):
   CHANGES = 2  # changes state or the outside world, or may: unknown stateful ops
 
 
-_CHECKS = frozenset({
-    'Abort', 'Assert', 'CheckNumerics', 'CheckNumericsV2', 'Print', 'PrintV2'})
+@dataclasses.dataclass(frozen=True)
+class OpKinds:
+  """What TensorFlow says of op types, by their names.
 
-# What may stand beside the check in a function that does nothing else.
-_AROUND_A_CHECK = frozenset({'Const', 'Identity', 'NoOp', 'StringFormat'})
-
-# Stateful for TensorFlow, yet without trace when the result is not used.
-_WITHOUT_EFFECT = frozenset({
-    # Variables and tables: handles and reads.
-    'AnonymousHashTable', 'HashTable', 'HashTableV2', 'LookupTableExport',
-    'LookupTableExportV2', 'LookupTableFind', 'LookupTableFindV2',
-    'LookupTableSize', 'LookupTableSizeV2', 'MutableDenseHashTable',
-    'MutableDenseHashTableV2', 'MutableHashTable', 'MutableHashTableOfTensors',
-    'MutableHashTableOfTensorsV2', 'MutableHashTableV2', 'ReadVariableOp',
-    'ResourceGather', 'ResourceGatherNd', 'VarHandleOp', 'VarIsInitializedOp',
-    'Variable', 'VariableShape', 'VariableV2', '_ReadVariablesOp',
-    # Files.
-    'ReadFile', 'RestoreV2',
-    # Randomness of the op's own, which no other op sees.
-    'CudnnRNN', 'CudnnRNNV2', 'CudnnRNNV3', 'Multinomial', 'NonDeterministicInts',
-    'ParameterizedTruncatedNormal', 'RandomCrop', 'RandomGamma', 'RandomPoisson',
-    'RandomPoissonV2', 'RandomShuffle', 'RandomStandardNormal', 'RandomUniform',
-    'RandomUniformInt', 'SampleDistortedBoundingBox',
-    'SampleDistortedBoundingBoxV2', 'TruncatedNormal',
-    # Facts about where and when they run.
-    'DeviceIndex', 'Empty', 'GuaranteeConst', 'StatelessRandomGetAlg', 'Timestamp',
-    # TensorArrays are ordered by their flow tensor, which is data.
-    'TensorArrayCloseV3', 'TensorArrayConcatV3', 'TensorArrayGatherV3',
-    'TensorArrayReadV3', 'TensorArrayScatterV3', 'TensorArraySizeV3',
-    'TensorArraySplitV3', 'TensorArrayV3', 'TensorArrayWriteV3',
-})
+  Attributes:
+    stateful: running one twice need not give the same.
+    by_reference: not stateful, and take a reference, which they may write to.
+  """
+  stateful: frozenset[str] = frozenset()
+  by_reference: frozenset[str] = frozenset()
 
 
-def stateful_ops(meta_graph) -> frozenset[str]:
-  """Names of the op types in a MetaGraphDef that TensorFlow calls stateful.
+def op_kinds(meta_graph) -> OpKinds:
+  """The kinds of the op types in a MetaGraphDef.
 
   A MetaGraphDef lists its ops, yet not those inside of loops and branches; for
   these, TensorFlow is asked. Ops that neither knows count as stateful.
@@ -65,12 +46,13 @@ def stateful_ops(meta_graph) -> frozenset[str]:
     used.update(node.op for node in function.node_def)
   listed = {op.name: op for op in meta_graph.meta_info_def.stripped_op_list.op}
   functions = {f.signature.name for f in graph_def.library.function}
-
-  def is_stateful(name):
-    op = listed.get(name) or op_def_registry.get(name)
-    return op is None or op.is_stateful
-
-  return frozenset(filter(is_stateful, used - functions))
+  definitions = {name: listed.get(name) or op_def_registry.get(name)
+                 for name in used - functions}
+  stateful = frozenset(name for name, definition in definitions.items()
+                       if definition is None or definition.is_stateful)
+  return OpKinds(stateful, frozenset(
+      name for name, definition in definitions.items()
+      if name not in stateful and any(a.is_ref for a in definition.input_arg)))
 
 
 class OpEffects:
@@ -78,29 +60,30 @@ class OpEffects:
 
   Args:
     bodies: as `bodies.bodies_of` gives them.
-    stateful_ops: names of the op types that TensorFlow calls stateful, as
-      `stateful_ops` finds them.
+    kinds: of the ops in them.
   """
 
-  def __init__(self, bodies: dict[str, Body], stateful_ops: frozenset[str]):
+  def __init__(self, bodies: dict[str, Body], kinds: OpKinds):
     self._bodies = bodies
-    self._stateful_ops = stateful_ops
+    self._stateful = kinds.stateful
+    self._changing = (kinds.stateful | op_table.CHANGES_UNSEEN
+                      | kinds.by_reference - op_table.READS_REFERENCE)
     self._of_functions: dict[str, Effect] = {}
+    self._unseen_functions: dict[str, bool] = {}
 
   def of(self, node) -> Effect:
     call = call_of(node)
     if call is not None:
       return max(map(self.of_function, call.functions))
-    if node.op in _CHECKS:
+    op = node.op
+    if op in op_table.CHECKS:
       return Effect.CHECKS
-    if node.op in _WITHOUT_EFFECT:
+    if op in op_table.WITHOUT_EFFECT:
       return Effect.NONE
-    if node.op in self._stateful_ops:
+    if op in self._changing:
       return Effect.CHANGES
-    functions = list(functions_named_in(node))
-    if node.op in self._bodies:  # TF1 calls a function by making it the op.
-      functions.append(node.op)
-    return max(map(self.of_function, functions), default=Effect.NONE)
+    return max(map(self.of_function, self._functions_of(node)),
+               default=Effect.NONE)
 
   def is_check(self, node) -> bool:
     """Whether the node only checks: an assert, or a call of nothing else.
@@ -109,15 +92,24 @@ class OpEffects:
     """
     call = call_of(node)
     if call is None:
-      return node.op in _CHECKS
+      return node.op in op_table.CHECKS
     return self.of(node) is Effect.CHECKS and all(
-        inner.op in _AROUND_A_CHECK or self.is_check(inner)
+        inner.op in op_table.AROUND_A_CHECK or self.is_check(inner)
         for function in call.functions
         for inner in self._bodies[function].nodes.values())
 
   def is_stateful(self, node) -> bool:
     """Whether TensorFlow says so: running it twice need not give the same."""
-    return node.op in self._stateful_ops
+    return node.op in self._stateful
+
+  def changes_unseen(self, node) -> bool:
+    """Whether it changes something and yet runs only if something waits for it.
+
+    That is so of the ops which TensorFlow takes for pure, and of calls of these.
+    """
+    if node.op in self._stateful or self.of(node) is not Effect.CHANGES:
+      return False
+    return all(map(self._function_changes_unseen, self._functions_of(node)))
 
   def of_function(self, name: str) -> Effect:
     """The greatest effect among the ops of a function."""
@@ -127,3 +119,17 @@ class OpEffects:
           Effect.CHANGES if body is None  # Not in the library: nothing is known.
           else max(map(self.of, body.nodes.values()), default=Effect.NONE))
     return self._of_functions[name]
+
+  def _function_changes_unseen(self, name: str) -> bool:
+    if name not in self._unseen_functions:
+      body = self._bodies.get(name)
+      self._unseen_functions[name] = body is not None and all(
+          self.changes_unseen(node) for node in body.nodes.values()
+          if self.of(node) is Effect.CHANGES)
+    return self._unseen_functions[name]
+
+  def _functions_of(self, node) -> list[str]:
+    functions = list(functions_named_in(node))
+    if node.op in self._bodies:  # TF1 calls a function by making it the op.
+      functions.append(node.op)
+    return functions

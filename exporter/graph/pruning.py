@@ -7,28 +7,25 @@ match.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from exporter.graph.bodies import MAIN_GRAPH, Body, bodies_of, call_of
 from exporter.graph.liveness import Liveness, Roots
-from exporter.graph.op_effects import OpEffects
+from exporter.graph.op_effects import OpEffects, OpKinds
 from exporter.graph.rewriting import BodyRewriter, Kept
 
 
-def prune(graph_def, roots: Roots, stateful_ops: Iterable[str]) -> Kept:
+def prune(graph_def, roots: Roots, kinds: OpKinds) -> Kept:
   """Reduces `graph_def`, in place, to what `roots` need.
 
   Args:
     graph_def: GraphDef with its function library.
     roots: what must still be there.
-    stateful_ops: names of the op types that TensorFlow calls stateful, as
-      `op_effects.stateful_ops` finds them.
+    kinds: of its op types, as `op_effects.op_kinds` finds them.
 
   Returns:
     The former positions of what is left.
   """
   bodies = bodies_of(graph_def)
-  liveness = Liveness(bodies, OpEffects(bodies, frozenset(stateful_ops)))
+  liveness = Liveness(bodies, OpEffects(bodies, kinds))
   liveness.mark(roots)
   return keep_live(graph_def, liveness)
 

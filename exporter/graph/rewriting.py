@@ -53,6 +53,10 @@ class BodyRewriter:
         self._effects.of_function(name) is Effect.CHANGES
         for name in liveness.functions)
     self._live_behind: dict[str, frozenset[str]] = {}
+    # What may have lost all that waited for it, and would not run by itself.
+    self._unseen = [name for name, node in body.nodes.items()
+                    if self._is_live(name) and self._effects.changes_unseen(node)]
+    self._before_unseen = body.all_behind(self._unseen)
 
   def rewrite_graph(self, graph_def) -> None:
     _replace(graph_def.node, self._live_nodes(graph_def.node))
@@ -85,6 +89,9 @@ class BodyRewriter:
       for name in sorted(self._promised_behind(node_name)):
         if name not in promised.values():
           promised[_free(name, promised)] = name
+    for name in self._unseen:
+      if name not in promised.values():
+        promised[_free(name, promised)] = name
     order = [o for o in function.signature.control_output if o in promised]
     function.control_ret.clear()
     function.control_ret.update(promised)
@@ -152,6 +159,9 @@ class BodyRewriter:
         if is_bookkeeping(self._body, node, self._effects):
           behind = filter(self._has_place_in_time, behind)
         waits.update(dict.fromkeys(sorted(behind)))
+    if (node.op == 'Identity' and node.name in self._body.result_nodes
+        and node.name not in self._before_unseen):
+      waits.update(dict.fromkeys(self._unseen))
     return list(waits)
 
   def _live_nodes_behind(self, dead: str) -> frozenset[str]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from exporter.errors import UserError
 from exporter.graph.bodies import MAIN_GRAPH, bodies_of
 from exporter.graph.liveness import Liveness, Roots
-from exporter.graph.op_effects import OpEffects, stateful_ops
+from exporter.graph.op_effects import OpEffects, op_kinds
 from exporter.graph.resources import Resource, handles_of, resources_of
 from exporter.meta_graph import (
     initialization,
@@ -78,7 +78,7 @@ class _Planner:
     self._restored = saved_variables.read_variables(
         meta_graph, self._bodies, checkpoint_objects)
     self._live = Liveness(
-        self._bodies, OpEffects(self._bodies, stateful_ops(meta_graph)))
+        self._bodies, OpEffects(self._bodies, op_kinds(meta_graph)))
     self._called_on_loading = initialization.called_by_all(meta_graph, self._bodies)
     self._signatures = _signature_functions(self._objects, self._outputs)
     self._call = loaded_call.choose(

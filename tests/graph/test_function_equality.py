@@ -3,7 +3,7 @@
 from exporter.graph.function_equality import (
     Application, Captured, FunctionDigests, Passed, unwrap)
 from exporter.graph.bodies import bodies_of
-from exporter.graph.op_effects import OpEffects
+from exporter.graph.op_effects import OpEffects, OpKinds
 from small_graphs import function, graph_def
 
 _STATEFUL = frozenset({'AssignVariableOp', 'ReadVariableOp', 'Assert',
@@ -12,7 +12,7 @@ _STATEFUL = frozenset({'AssignVariableOp', 'ReadVariableOp', 'Assert',
 
 def _same(one, other, results=(0,), labels=(Passed('x'), Captured(7)), rest=()):
   bodies = bodies_of(graph_def((), one, other, *rest))
-  digests = FunctionDigests(bodies, OpEffects(bodies, _STATEFUL))
+  digests = FunctionDigests(bodies, OpEffects(bodies, OpKinds(_STATEFUL)))
   return (digests.of(Application(one[0], labels, results))
           == digests.of(Application(other[0], labels, results)))
 

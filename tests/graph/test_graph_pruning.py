@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from dead_parts import dead_parts
 from exporter.graph.liveness import Roots
+from exporter.graph.op_effects import OpKinds, op_kinds
 from exporter.graph.pruning import prune
 from small_graphs import as_text, function, function_of, graph_def, lines_of
 from tensorflow.core.protobuf import meta_graph_pb2
@@ -15,7 +16,7 @@ _STATEFUL = frozenset({'AssignVariableOp', 'ReadVariableOp', 'Assert', 'Print',
 
 
 def _prune(graph, *tensors, **roots):
-  return prune(graph, Roots(tensors=tensors, **roots), _STATEFUL)
+  return prune(graph, Roots(tensors=tensors, **roots), OpKinds(_STATEFUL))
 
 
 def _functions(graph):
@@ -301,11 +302,11 @@ def test_random_graphs_are_complete_and_free_of_dead_parts(graph_and_kept):
 
 @pytest.mark.both_stacks
 def test_real_ops_are_known_as_stateful_or_not(tf):
-  from exporter.graph.op_effects import stateful_ops
   meta_graph = meta_graph_pb2.MetaGraphDef(graph_def=graph_def(
-      ['a = VarHandleOp()', 'b = Neg(a)', 'c = f(a)', 'd = FromElsewhere(a)'],
+      ['a = VarHandleOp()', 'b = Neg(a)', 'c = f(a)', 'd = FromElsewhere(a)',
+       'e = Assign(a, b)'],
       function('f', 'a', {'p': 'a'}, ['w = AssignVariableOp(a, a)'])))
-  assert stateful_ops(meta_graph) == {
-      'VarHandleOp', 'AssignVariableOp', 'FromElsewhere'}
+  assert op_kinds(meta_graph) == OpKinds(frozenset({
+      'VarHandleOp', 'AssignVariableOp', 'FromElsewhere'}), frozenset({'Assign'}))
   meta_graph.meta_info_def.stripped_op_list.op.add(name='FromElsewhere')
-  assert stateful_ops(meta_graph) == {'VarHandleOp', 'AssignVariableOp'}
+  assert op_kinds(meta_graph).stateful == {'VarHandleOp', 'AssignVariableOp'}

@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.graph.bodies import MAIN_GRAPH, bodies_of
-from exporter.graph.op_effects import Effect, OpEffects
+from exporter.graph.op_effects import Effect, OpEffects, OpKinds
 from small_graphs import function, graph_def
 
 _STATEFUL = frozenset({'AssignVariableOp', 'ReadVariableOp', 'Assert', 'PrintV2',
@@ -13,7 +13,7 @@ _STATEFUL = frozenset({'AssignVariableOp', 'ReadVariableOp', 'Assert', 'PrintV2'
 def _effect(line, *functions):
   bodies = bodies_of(graph_def([line], *functions))
   node, = bodies[MAIN_GRAPH].nodes.values()
-  return OpEffects(bodies, _STATEFUL).of(node)
+  return OpEffects(bodies, OpKinds(_STATEFUL)).of(node)
 
 
 def _function(name, *nodes):

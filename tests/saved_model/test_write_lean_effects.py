@@ -6,6 +6,7 @@ import pytest
 import saved_models
 
 _X = np.linspace(-2, 3, 6, dtype=np.float32)
+_X3 = np.linspace(-1, 1, 3, dtype=np.float32)
 
 
 @pytest.fixture
@@ -331,3 +332,29 @@ def test_files_are_written_also_when_no_output_needs_it(
   _, run = keep(save_function(function), 'kept')
   run([41.0, 1.0])
   assert float(open(path).read()) == 42
+
+
+@pytest.mark.both_stacks
+@pytest.mark.parametrize('op', ['InplaceAdd', 'InplaceSub', 'InplaceUpdate'])
+def test_what_writes_into_its_input_stays(tf, save, slim, op):
+  """TensorFlow takes these for pure: it runs them where something asks for them."""
+  write = getattr(tf.raw_ops, op)
+
+  @tf.function(input_signature=[tf.TensorSpec([3], tf.float32, 'x')])
+  def call(x):
+    inner, outer, untouched, never = (x * factor for factor in (2., 3., 5., 7.))
+    write(x=never, i=[1], v=[[5.0]])  # No output asks for it.
+    with tf.init_scope():
+      nested = tf.function(lambda x: write(x=x, i=[0], v=[7.0]))
+    return {'inner': inner, 'outer': outer, 'untouched': untouched, 'never': never,
+            'dropped': nested(inner) + write(x=outer, i=[2], v=[9.0])}
+
+  module = tf.Module()
+  module.__call__ = call
+  source = save(module, call)
+  kept = ['inner', 'never', 'outer', 'untouched']
+  target, _ = slim(source, {'serving_default': kept}, {'serving_default': {'x': _X3}})
+  found = tf.saved_model.load(str(target))(tf.constant(_X3))
+  assert float(found['inner'][0]) != 2 * _X3[0]
+  assert float(found['outer'][2]) != 3 * _X3[2]
+  assert found['never'].numpy().tolist() == (7 * _X3).tolist()

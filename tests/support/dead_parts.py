@@ -10,7 +10,8 @@ import collections
 from tensorflow.python.framework import op_def_registry
 
 # Ops that a SavedModel may run for what they do rather than for what they give.
-_DOING = ('Assert', 'Print', 'PrintV2', 'CheckNumerics')
+_DOING = ('Assert', 'Print', 'PrintV2', 'CheckNumerics', 'InplaceAdd', 'InplaceSub',
+          'InplaceUpdate')
 _READING = ('ReadVariableOp', 'VarHandleOp', 'HashTableV2', 'LookupTableFindV2',
             'LookupTableSizeV2', 'RandomUniform', 'RandomStandardNormal',
             'ResourceGather', 'VariableShape', 'RandomUniformInt')
