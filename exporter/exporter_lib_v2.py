@@ -35,12 +35,15 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from exporter.detection import checkpoint
+from exporter.detection import checkpoint_fit
 from exporter.detection import class_names
 from exporter.detection import compact_outputs
 from exporter.detection import input_shapes
 from exporter.detection import inputs
 from exporter.detection import key_hints
+from exporter.detection import keypoint_label_map
 from exporter.detection import label_map
+from exporter.detection import model_errors
 from exporter.detection import tracing
 from exporter.detection.compact_options import CompactOptions
 from exporter.detection.image_decoding import decode_image as _decode_image
@@ -437,19 +440,24 @@ def _restored_and_traced(input_type, pipeline_config, checkpoint_path, side_inpu
     with stages('build'):
       model = build_model(pipeline_config)
     trackable = tf.train.Checkpoint(model=model)
-    with stages('restore'), checkpoint.must_fit(checkpoint_path):
+    with checkpoint.must_fit(checkpoint_path):
+      fit = checkpoint_fit.CheckpointFit(checkpoint_path, trackable)
+    fit.check_holds_a_model()
+    with stages('restore'), checkpoint.must_fit(checkpoint_path), \
+        checkpoint_fit.must_fit(fit):
       status = trackable.restore(checkpoint_path).expect_partial()
     module = make_module(
         input_type, model, side_inputs, output_selection, compact_options, shape,
         class_names_by_id)
     with stages('trace'), checkpoint.must_fit(checkpoint_path), \
-        inputs.side_inputs_must_fit(model, names):
+        inputs.side_inputs_must_fit(model, names), checkpoint_fit.must_fit(fit):
       concrete_function = trace(module.__call__)
       status.assert_existing_objects_matched()
       checkpoint.assert_declared_shapes(concrete_function.graph.variables)
     return module, concrete_function, trackable
 
-  with tracing.shape_must_fit(input_shapes.refusable(shape, input_type)):
+  with model_errors.told('run'), \
+      tracing.shape_must_fit(input_shapes.refusable(shape, input_type)):
     if output_selection is None:
       return attempt(tracing.trace)
     return tracing.without_autograph_if_possible(attempt)
@@ -461,13 +469,9 @@ def build_model(pipeline_config):
   Raises:
     UserError: the config describes no model that can be built.
   """
-  try:
-    return INPUT_BUILDER_UTIL_MAP['model_build'](
-        pipeline_config.model, is_training=False)
-  except (ValueError, KeyError, RuntimeError, tf.errors.OpError) as e:
-    raise UserError(
-        'The model that the pipeline config describes cannot be built:'
-        f' {str(e).strip()}') from e
+  with keypoint_label_map.readable(pipeline_config.model) as model, \
+      model_errors.told('built'):
+    return INPUT_BUILDER_UTIL_MAP['model_build'](model, is_training=False)
 
 
 def make_module(input_type, model, side_inputs, output_selection,
@@ -538,7 +542,8 @@ def list_outputs(input_type,
         model, [name for _, _, name in side_inputs]):
       return trace(module.__call__)
 
-  with tracing.shape_must_fit(input_shapes.refusable(shape, input_type)):
+  with model_errors.told('run'), \
+      tracing.shape_must_fit(input_shapes.refusable(shape, input_type)):
     concrete_function = tracing.without_autograph_if_possible(attempt)
   return output_sizes(
       concrete_function,

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from exporter.errors import UserError, did_you_mean
+from exporter.paths.reading import read_text
 
 _GLOB_CHARACTERS = '*?[]!'
 
@@ -238,14 +239,11 @@ def _profile_path(path: str | os.PathLike[str],
 
 def _read_yaml(path: str) -> Any:
   try:
-    with open(path, encoding='utf-8') as f:
-      return yaml.safe_load(f)
-  except (OSError, UnicodeDecodeError) as e:
-    raise OutputKeyError(f'The output profile {path} cannot be read: {e}.') from e
+    return yaml.safe_load(read_text(path, 'output profile', OutputKeyError))
   except yaml.YAMLError as e:
     where = getattr(e, 'problem_mark', None)
     line = f' at line {where.line + 1}' if where else ''
-    problem = getattr(e, 'problem', None) or e
+    problem = ' '.join(str(getattr(e, 'problem', None) or e).split())
     raise OutputKeyError(
         f'The output profile {path} is not valid YAML{line}: {problem}; a pattern'
         ' that begins with * must stand in quotes.') from e

@@ -67,7 +67,7 @@ def test_a_name_is_drawn_where_a_number_was(folder):
     (['--output=drawn'], "'drawn' ends in ''"),
     (['--output=none/drawn.png'], 'there is no folder none'),
     (['--output=photo.jpg'], 'is the photo itself'),
-    (['--label_map=photo.jpg'], 'label map photo.jpg is not UTF-8'),
+    (['--label_map=photo.jpg'], 'label map photo.jpg cannot be read: it is not UTF-8'),
     (['--saved_model_dir=file'], 'not both'),
     (['stray'], "'stray' is not a flag"),
 ])

@@ -16,7 +16,7 @@ _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _BOTTOM = {'errors', 'paths', 'protos'}
 _MAY_IMPORT = {
     'errors': set(),
-    'output_keys': {'errors'},
+    'output_keys': {'errors', 'paths'},
     'paths': {'errors'},
     'protos': {'errors'},
     'graph': _BOTTOM,

@@ -10,7 +10,7 @@ import functools
 import os
 
 from exporter.errors import UserError
-from exporter.paths.urls import check_is_local
+from exporter.paths.reading import read_text
 from exporter.protos.declared import message_class
 
 # The fields of upstream's StringIntLabelMapItem that are read here.
@@ -26,9 +26,8 @@ def read(path: str | os.PathLike) -> dict[int, str]:
   Raises:
     UserError: the file cannot be read, is no label map, or says two things of an id.
   """
-  check_is_local(path, 'label map')
   names: dict[int, str] = {}
-  for item in _parse(path, _text(path)).item:
+  for item in _parse(path, read_text(path, 'label map')).item:
     name = item.display_name or item.name
     if not item.HasField('id') or item.id < 0:
       raise UserError(
@@ -42,16 +41,6 @@ def read(path: str | os.PathLike) -> dict[int, str]:
   if not names:
     raise UserError(f'{path} is no label map: there is no item in it.')
   return names
-
-
-def _text(path) -> str:
-  try:
-    with open(path, encoding='utf-8') as f:
-      return f.read()
-  except OSError as e:
-    raise UserError(f'The label map {path} cannot be read: {e.strerror or e}.') from e
-  except UnicodeDecodeError as e:
-    raise UserError(f'{path} is no label map: it is not text in UTF-8.') from e
 
 
 def _parse(path, text: str):

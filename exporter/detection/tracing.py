@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import re
 from collections.abc import Iterator, Sequence
 
 from absl import logging
@@ -29,16 +30,30 @@ def without_autograph_if_possible(attempt):
     What `attempt` returns.
 
   Raises:
-    UserError: as `attempt` raises it; nothing is tried again.
+    Exception: as `attempt` raises it. It is not tried again after a ValueError of
+      the model's own.
   """
   try:
     return attempt(trace_once)
-  except UserError:
-    raise
   except Exception as e:  # Whatever a model does that only AutoGraph can trace.
+    if not _autograph_may_help(e):
+      raise
     logging.info('The model cannot be traced without AutoGraph (%s: %s); tracing'
                  ' it again with AutoGraph.', type(e).__name__, e)
     return attempt(trace)
+
+
+# What a ValueError speaks of where upstream's way to trace may do what ours cannot:
+# `if`, `for`, `len` and `int` of tensors, and variables whose values are tensors.
+_OF_TRACING = ('AutoGraph', 'ymbolic', 'as a Python', 'tf.function', 'init_scope')
+
+
+def _autograph_may_help(error: Exception) -> bool:
+  """Whether the error is another one than what a model itself says of its config."""
+  if isinstance(error, UserError):
+    return False
+  return not isinstance(error, ValueError) or any(
+      word in str(error) for word in _OF_TRACING)
 
 
 @contextlib.contextmanager
@@ -112,5 +127,35 @@ def _create_at_once(next_creator, **kwargs):
   del next_creator  # It would hand the variable to the `tf.function`.
   for v1_only in ('expected_shape', 'use_resource'):
     kwargs.pop(v1_only, None)
+  name = '/'.join(filter(None, (tf.get_current_name_scope(), kwargs.get('name'))))
   with tf.init_scope():
-    return resource_variable_ops.ResourceVariable(**kwargs)
+    try:
+      return resource_variable_ops.ResourceVariable(**kwargs)
+    except ValueError as e:
+      shapes = _INITIAL_SHAPE.search(str(e))
+      if shapes is None:
+        raise
+      raise VariableShapeError(name, *map(_sizes, shapes.groups())) from e
+
+
+# What TensorFlow says of an initial value, here of one that a checkpoint holds.
+_INITIAL_SHAPE = re.compile(
+    r"initial value's shape \((.*?)\) is not compatible .*? \((.*?)\)\.?$", re.DOTALL)
+
+
+class VariableShapeError(ValueError):
+  """A variable's initial value has another shape than the variable.
+
+  Attributes:
+    name: of the variable.
+    initial: sizes of the value.
+    declared: sizes of the variable.
+  """
+
+  def __init__(self, name: str, initial: list[int], declared: list[int]):
+    super().__init__(f'{name}: {initial} is not {declared}')
+    self.name, self.initial, self.declared = name, initial, declared
+
+
+def _sizes(shape: str) -> list[int]:
+  return [int(size) for size in re.findall(r'\d+', shape)]

@@ -4,7 +4,7 @@ At the very bottom, and every folder may import it: what reads a checkpoint has 
 same trouble with brackets as what reads a SavedModel, and neither knows the other.
 
 * `urls`: tells URLs, and refuses them where only a local path can be read.
-* `reading`: what is in a file that a user names.
+* `reading`: what is in a file, and one sentence for whatever keeps that from working.
 * `plain_paths`: a place without brackets for tools that take them for patterns.
 * `profiles`: where the profiles lie that come with the package.
 """

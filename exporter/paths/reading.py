@@ -8,19 +8,40 @@ from exporter.errors import UserError
 from exporter.paths.urls import check_is_local
 
 
-def read_bytes(path: str | os.PathLike, what: str) -> bytes:
+def read_bytes(path: str | os.PathLike, what: str,
+               error: type[UserError] = UserError) -> bytes:
   """What is in a file.
 
   Args:
     path: what the user gave.
     what: what it stands for, as the sentence names it.
+    error: the class that is raised.
 
   Raises:
     UserError: it is a URL, or cannot be read.
   """
+  path = os.fspath(path)
+  if not path.strip():
+    raise error(f'The {what} {path!r} cannot be read: that names no file.')
   check_is_local(path, what)
   try:
     with open(path, 'rb') as f:
       return f.read()
   except OSError as e:
-    raise UserError(f'The {what} {path} cannot be read: {e.strerror or e}.') from e
+    raise error(f'The {what} {path} cannot be read: {e.strerror or e}.') from e
+
+
+def read_text(path: str | os.PathLike, what: str,
+              error: type[UserError] = UserError) -> str:
+  """The text of a UTF-8 file, without a byte order mark, its lines ended by `\\n`.
+
+  Raises:
+    UserError: it cannot be read, or is no such text.
+  """
+  content = read_bytes(path, what, error)
+  try:
+    text = content.decode('utf-8-sig')
+  except UnicodeDecodeError as e:
+    raise error(f'The {what} {os.fspath(path)} cannot be read: it is not UTF-8 text'
+                f' ({e.reason} at byte {e.start}).') from e
+  return text.replace('\r\n', '\n')

@@ -8,12 +8,13 @@ from __future__ import annotations
 import colorsys
 import dataclasses
 import importlib
+import io
 from collections.abc import Mapping
 
 import numpy as np
 
 from exporter.errors import UserError
-from exporter.paths.urls import check_is_local
+from exporter.paths.reading import read_bytes
 from exporter.serving import masks as masks_lib
 from exporter.serving.detections import (
     BOXES, CLASSES, KEYPOINT_SCORES, KEYPOINTS, MASKS, SCORES, Detections,
@@ -46,9 +47,9 @@ def read_photo(path):
     UserError: it cannot be read, or Pillow is not installed.
   """
   image_module = _pillow('Image')
-  check_is_local(path, 'image')
+  encoded = read_bytes(path, 'image')
   try:
-    with image_module.open(path) as image:
+    with image_module.open(io.BytesIO(encoded)) as image:
       if image.mode.startswith('I'):  # 16 bits, of which a model gets the upper 8.
         upper = np.asarray(image).astype(np.int64) // 256
         return image_module.fromarray(np.uint8(np.clip(upper, 0, 255))).convert('RGB')
@@ -56,8 +57,7 @@ def read_photo(path):
   except image_module.UnidentifiedImageError as e:
     raise UserError(f'The image {path} is no image that Pillow can read.') from e
   except (OSError, ValueError, SyntaxError, image_module.DecompressionBombError) as e:
-    reason = getattr(e, 'strerror', None) or e
-    raise UserError(f'The image {path} cannot be read: {reason}.') from e
+    raise UserError(f'The image {path} is damaged: {e}.') from e
 
 
 def shown(detections: Detections, min_score: float) -> list[int]:

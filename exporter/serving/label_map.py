@@ -10,7 +10,7 @@ import functools
 import os
 
 from exporter.errors import UserError
-from exporter.paths.urls import check_is_local
+from exporter.paths.reading import read_text
 from exporter.protos.declared import message_class
 
 
@@ -26,14 +26,7 @@ def read_class_names(path: str | os.PathLike) -> dict[int, str]:
     UserError: it cannot be read, is no label map, or gives a number twice.
   """
   from google.protobuf import text_format
-  check_is_local(path, 'label map')
-  try:
-    with open(path, encoding='utf-8-sig') as f:
-      text = f.read()
-  except OSError as e:
-    raise UserError(f'The label map {path} cannot be read: {e.strerror or e}.') from e
-  except UnicodeDecodeError as e:
-    raise UserError(f'The label map {path} is not UTF-8 text: {e}.') from e
+  text = read_text(path, 'label map')
   label_map = _label_map_class()()
   try:
     text_format.Parse(text, label_map, allow_unknown_field=True)

@@ -47,7 +47,7 @@ def test_what_cannot_be_read(path, tmp_path):
   _assert_refused(tmp_path, 'cannot be read')
   _assert_refused('gs://bucket/label_map.pbtxt', 'is a URL')
   path.write_bytes(bytes(range(256)))
-  _assert_refused(path, 'not text')
+  _assert_refused(path, 'not UTF-8 text')
 
 
 def _assert_refused(path, *words):

@@ -150,7 +150,8 @@ def test_checkpoint(export, training, old_export, damage, says):
 def test_checkpoint_of_another_architecture(export, exports, old_export, flags):
   before = _contents(old_export)
   _assert_clear_error(export(*flags, training=exports.checkpoint(CENTERNET.name)),
-                      'does not fit the model')
+                      r'does not fit the model .*: it holds 0 of the model.s \d+'
+                      r' variables; the first that is missing is \w+/')
   assert _contents(old_export) == before
 
 
@@ -160,8 +161,32 @@ def test_checkpoint_of_another_number_of_classes(export, old_export, flags):
   before = _contents(old_export)
   _assert_clear_error(
       export('--config_override=model { ssd { num_classes: 7 } }', *flags),
-      'does not fit the model')
+      r'does not fit the model .*: BoxPredictor/ConvolutionalClassHead_\d/\S+ has the'
+      r' shape \[.*\b(15|20)\] in the checkpoint and \[.*\] in the model, which follows'
+      ' from num_classes in the config')
   assert _contents(old_export) == before
+
+
+@pytest.mark.parametrize('model, says', [
+    ('feature_extractor { depth_multiplier: 0.5 }',
+     r'Conv1/kernel has the shape \[3, 3, 3, 8\] .* \[3, 3, 3, 16\] .*depth_multiplier'),
+    ('image_resizer { fixed_shape_resizer { convert_to_grayscale: true } }',
+     'cannot be run: ValueError: Input 0 of layer "?Conv1"? is incompatible'),
+    ('post_processing { batch_non_max_suppression {'
+     ' use_combined_nms: true change_coordinate_frame: true } }',
+     'cannot be run: ValueError: change_coordinate_frame .* is not supported'),
+], ids=['depth', 'grayscale', 'combined NMS'])
+def test_config_that_is_built_and_does_not_run(export, model, says):
+  """Told by the first trace: AutoGraph would not help."""
+  ended = export(f'--config_override=model {{ ssd {{ {model} }} }}',
+                 '--output_keys=detection_boxes', '--verbosity=0')
+  _assert_clear_error(ended, says)
+  assert 'with AutoGraph' not in ended.stderr
+
+
+def test_checkpoint_from_before_the_first_step(export, exporter_server, training):
+  exporter_server.run('checkpoint_jobs:write_without_model', training).ok()
+  _assert_clear_error(export(), 'holds no variable of a detection model')
 
 
 def _no_file(pipeline):
@@ -206,7 +231,8 @@ def _incomplete(pipeline):
     (_no_file, 'pipeline.config cannot be read'),
     (_folder, 'pipeline.config'),
     (_binary, 'pipeline.config cannot be read'),
-    (_misspelt, 'pipeline.config is not a valid .*num_class'),
+    (_misspelt, "pipeline.config, line 5: Ssd has no field 'num_class'; did you mean"
+                " 'num_classes'"),
     (_cut_short, 'pipeline.config is not a valid'),
     (_no_model, 'pipeline.config describes no model'),
     (_empty_file, 'pipeline.config describes no model'),
@@ -227,6 +253,15 @@ def test_label_map_that_is_not_there(export, exports, tmp_path):
   _assert_clear_error(
       export(pipeline=config, training=exports.checkpoint(CENTERNET.name)),
       'nowhere.pbtxt')
+
+
+def test_label_map_that_lacks_the_class(export, exports, tmp_path):
+  (tmp_path / 'cats.pbtxt').write_text('item { id: 1 name: "cat" keypoints { id: 0 } }')
+  _assert_clear_error(
+      export('--config_override=model { center_net { keypoint_label_map_path:'
+             f' "{tmp_path}/cats.pbtxt" }} }}', pipeline=CENTERNET.pipeline,
+             training=exports.checkpoint(CENTERNET.name)),
+      "cats.pbtxt has no class 'person' with keypoints, .* Those with keypoints are cat")
 
 
 @pytest.mark.parametrize('flags, says', [
