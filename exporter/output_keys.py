@@ -45,7 +45,8 @@ class OutputSelection:
 
   Attributes:
     allow: patterns of the keys that stay, or None for all of them. A pattern is
-      a key or a shell glob (`*`, `?`, `[abc]`, case matters).
+      a key or else a shell glob (`*`, `?`, `[abc]`, case matters); one that is
+      itself a key, such as `a[0]`, means that key alone.
     deny: patterns of the keys that go, taken from what `allow` left.
   """
   allow: tuple[str, ...] | None = None
@@ -70,14 +71,10 @@ class OutputSelection:
       OutputKeyError: a pattern matches no available key, or no key is left.
     """
     available = list(available)
-    for pattern in (*(self.allow or ()), *self.deny):
-      if not _matches_any(pattern, available):
-        raise UnknownKeyError(pattern, available)
-    kept = [
-        key for key in available
-        if (self.allow is None or _any_matches(self.allow, key))
-        and not _any_matches(self.deny, key)
-    ]
+    allowed = (set(available) if self.allow is None
+               else _matching(self.allow, available))
+    denied = _matching(self.deny, available)
+    kept = [key for key in available if key in allowed and key not in denied]
     if not kept:
       raise OutputKeyError(
           f'No output is left: {self} removes all of'
@@ -145,8 +142,8 @@ def load_profile(path: str | os.PathLike[str],
   """Reads a YAML profile such as those in `configs/outputs/`.
 
   A profile is a mapping with `output_keys` and `exclude_output_keys`, each a
-  list of patterns or one comma-separated string, each optional. A bare name is
-  looked up in `folder`, see `read_profile`.
+  list of patterns, which may hold commas, or one comma-separated string, each
+  optional. A bare name is looked up in `folder`, see `read_profile`.
 
   Raises:
     OutputKeyError: the file cannot be read or is not such a mapping, or it asks
@@ -260,7 +257,9 @@ def _profile_patterns(content: dict[str, Any], field: str,
     raise OutputKeyError(
         f'{field} in the output profile {path} is {value!r}; it must be a list of'
         ' output keys or globs.')
-  return parse_patterns(','.join(value), f'{field} in {path}')
+  patterns = tuple(p for p in (v.strip() for v in value) if p)
+  # In a list a comma is part of the key.
+  return patterns or parse_patterns('', f'{field} in {path}')
 
 
 def _kind(value: object) -> str:
@@ -270,17 +269,29 @@ def _kind(value: object) -> str:
   return kinds.get(type(value), repr(value))
 
 
-def _any_matches(patterns: Sequence[str], key: str) -> bool:
-  return any(fnmatch.fnmatchcase(key, pattern) for pattern in patterns)
+def _matching(patterns: Sequence[str], available: Sequence[str]) -> set[str]:
+  """The keys that some patterns mean.
 
-
-def _matches_any(pattern: str, keys: Sequence[str]) -> bool:
-  return any(fnmatch.fnmatchcase(key, pattern) for key in keys)
+  Raises:
+    UnknownKeyError: one of them means none.
+  """
+  found: set[str] = set()
+  for pattern in patterns:
+    keys = [pattern] if pattern in available else [
+        key for key in available if fnmatch.fnmatchcase(key, pattern)]
+    if not keys:
+      raise UnknownKeyError(pattern, available)
+    found.update(keys)
+  return found
 
 
 def _no_match_message(pattern: str, available: Sequence[str]) -> str:
   plain = pattern.strip(_GLOB_CHARACTERS)
   what = 'matches no output' if plain != pattern else 'is not an output'
   nearest = did_you_mean(plain, available)
+  if not any(',' in key for key in available):
+    return (f'{pattern!r} {what} of this model{nearest or "."} Its outputs are'
+            f' {", ".join(sorted(available))}.')
   return (f'{pattern!r} {what} of this model{nearest or "."} Its outputs are'
-          f' {", ".join(sorted(available))}.')
+          f' {", ".join(map(repr, sorted(available)))}; a key that holds a comma is'
+          ' named in a list of a YAML profile (--output_config), or with ? for it.')

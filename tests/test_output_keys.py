@@ -17,6 +17,15 @@ MODEL = ['detection_boxes', 'detection_classes', 'detection_masks',
          'raw_detection_scores']
 
 
+@pytest.fixture
+def profile(tmp_path):
+  def write(text, encoding='utf-8'):
+    path = tmp_path / 'profile.yaml'
+    path.write_bytes(text.encode(encoding))
+    return str(path)
+  return write
+
+
 def select(allow=None, deny=None, available=MODEL):
   return OutputSelection.parse(allow, deny).select(available)
 
@@ -36,6 +45,24 @@ def test_exact_keys():
 ])
 def test_globs(glob, kept):
   assert select(glob) == kept
+
+
+def test_pattern_that_is_a_key_means_that_key():
+  model = ['a[0]', 'a0', 'b*', 'bc', 'bd']
+  assert select('a[0]', available=model) == ['a[0]']
+  assert select('b*', available=model) == ['b*']
+  assert select(deny='a[0],b*', available=model) == ['a0', 'bc', 'bd']
+  assert select('a[0]', available=model[1:]) == ['a0']
+
+
+def test_key_with_a_comma_is_named_in_a_list_or_by_a_glob(profile):
+  model = ['a,b', 'a', 'b']
+  path = profile('output_keys: ["a,b"]')
+  assert load_profile(path).select(model) == ['a,b']
+  assert select('a,b', available=model) == ['a', 'b']
+  assert select('a?b', available=model) == ['a,b']
+  with pytest.raises(OutputKeyError, match="'a,b', 'c'; .* a list of a YAML profile"):
+    select('a,b', available=['a,b', 'c'])
 
 
 def test_globs_match_whole_keys_with_their_case():
@@ -122,15 +149,6 @@ def test_list_without_a_pattern_is_an_error(text):
 
 
 # Profiles.
-
-
-@pytest.fixture
-def profile(tmp_path):
-  def write(text, encoding='utf-8'):
-    path = tmp_path / 'profile.yaml'
-    path.write_bytes(text.encode(encoding))
-    return str(path)
-  return write
 
 
 def test_profile_of_lists(profile):
