@@ -308,13 +308,16 @@ def _define_flags() -> None:
                       'Where exports and results go.')
 
 
-def main() -> None:
+def main(argv):
   try:
+    if len(argv) > 1:
+      raise UserError(f'The argument {argv[1]!r} is not a flag.')
     _run(flags.FLAGS)
-  except RuntimeError as e:  # Of a process that measures or exports.
-    raise UserError(str(e)) from e
+  except (UserError, RuntimeError) as e:
+    print(f'round_trip: {e}', file=sys.stderr)
+    sys.exit(1)
 
 
 if __name__ == '__main__':
   _define_flags()
-  command_line.run(main, 'round_trip')
+  command_line.run(main)

@@ -211,6 +211,11 @@ def _outputs(source, selection, signature, keep_other_signatures) -> dict[str, l
         f'{source.directory} has no signature {signature!r}'
         f'{did_you_mean(signature, signatures) or "."} Its signatures are'
         f' {", ".join(sorted(signatures)) or "none"}.')
+  if not signatures[signature]:
+    others = sorted(name for name, keys in signatures.items() if keys)
+    raise UserError(
+        f'The signature {signature!r} of {source.directory} has no outputs; those that'
+        f' have are {", ".join(others) or "none"}.')
   outputs = {signature: selection.select(signatures[signature])}
   if keep_other_signatures:
     outputs |= {name: keys for name, keys in signatures.items()

@@ -146,6 +146,7 @@ def input_names(structured_value) -> list[str]:
 def with_outputs(function: ObjectFunction, keys: Sequence[str]) -> ObjectFunction:
   """The same function, returning the dict of `keys` alone."""
   signature = type(function.output_signature)()
+  signature.dict_value.SetInParent()
   for key in keys:
     signature.dict_value.fields[key].CopyFrom(
         function.output_signature.dict_value.fields[key])

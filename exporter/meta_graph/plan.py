@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 from exporter.errors import UserError
-from exporter.graph.bodies import MAIN_GRAPH, bodies_of
+from exporter.graph.bodies import MAIN_GRAPH, bodies_of, call_of
 from exporter.graph.liveness import Liveness, Roots
 from exporter.graph.op_effects import OpEffects, op_kinds
 from exporter.graph.resources import Resource, handles_of, resources_of
@@ -111,10 +111,19 @@ class _Planner:
       for tensor in (*signature.inputs.values(),
                      *(signature.outputs[key] for key in keys)):
         tensors += tensor_names(tensor)
+      if not keys and name in self._signatures:
+        # Nothing of it is named but what the main graph passes to it.
+        tensors += self._calls_of(self._signatures[name].name)
     # A caller passes every input, also one that no kept output depends on.
     arguments = [argument for function in self._signatures.values()
                  for argument in self._passed_arguments(function)]
     return Roots(tensors=tuple(tensors), arguments=tuple(arguments))
+
+  def _calls_of(self, function: str) -> list[str]:
+    calls = {name: call_of(node)
+             for name, node in self._bodies[MAIN_GRAPH].nodes.items()}
+    return [f'^{name}' for name, call in calls.items()
+            if call is not None and call.callees == (function,)]
 
   def _call_roots(self) -> Roots:
     return Roots(

@@ -96,9 +96,9 @@ def _check_outputs(signatures, outputs: Mapping[str, Sequence[str]]) -> None:
           f'There is no signature {name!r}{did_you_mean(name, signatures) or "."}'
           f' The signatures are {", ".join(sorted(signatures)) or "none"}.')
     known = signatures[name].outputs
-    if not keys:
+    if not keys and known:
       raise UserError(f'The signature {name!r} is left with no output; its outputs'
-                      f' are {", ".join(sorted(known)) or "none"}.')
+                      f' are {", ".join(sorted(known))}.')
     for key in keys:
       if key not in known:
         raise UserError(
