@@ -26,7 +26,8 @@ PYTHON ?= $(shell for v in $(FITTING); do \
               $$p $(IS) $$v 2>/dev/null && echo $$p && exit; done; done)
 INSTALL := install --no-deps --no-build-isolation -r
 
-.PHONY: setup demo pictures test test-fast bench round-trip patch interop lint lock clean
+.PHONY: setup demo pictures test test-fast bench round-trip patch interop cluster \
+  lint lock clean
 
 setup: $(STAMP)
 
@@ -42,8 +43,9 @@ $(STAMP): $(LOCK) requirements/bootstrap.txt setup.py
 	  $(RUN) -m pip $(INSTALL) $(LOCK) -e .
 	@touch $@
 
-# The runtimes and schemas of `make interop`; there are some for 2.20 alone.
-$(VENV)/interop: requirements/interop-$(TF).txt $(STAMP)
+# The runtimes and schemas of `make interop`, Spark and Beam of `make cluster`; there
+# are some for 2.20 alone.
+$(VENV)/interop $(VENV)/cluster: $(VENV)/%: requirements/%-$(TF).txt $(STAMP)
 	$(RUN) -m uv pip $(INSTALL) $< --python $(RUN) || $(RUN) -m pip $(INSTALL) $<
 	@touch $@
 
@@ -79,6 +81,10 @@ round-trip: setup
 interop: $(VENV)/interop
 	$(RUN) -m pytest -m interop $(ARGS)
 
+# Spark needs a Java of 17 or later on PATH.
+cluster: $(VENV)/cluster
+	$(RUN) -m pytest -m cluster $(ARGS)
+
 patch: setup
 	$(RUN) -m patches --research_dir "$(RESEARCH)" $(ARGS)
 
@@ -90,6 +96,8 @@ OLDEST = $(firstword $(sort $(subst 3.9,3.09,$(PYTHONS_$(1)))))
 lock: $(STACKS:%=requirements/lock-%)
 	$(call COMPILE,2.20) --extra interop --python-version 3.10 \
 	  --constraints requirements/tf-2.20.txt -o requirements/interop-2.20.txt
+	$(call COMPILE,2.20) --extra spark --extra beam --python-version 3.10 \
+	  --constraints requirements/tf-2.20.txt -o requirements/cluster-2.20.txt
 	$(RUN) -m uv pip compile --quiet --upgrade --universal --no-annotate \
 	  --python-version 3.10 --custom-compile-command "make lock" \
 	  requirements/lint.in -o requirements/lint.txt

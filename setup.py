@@ -27,8 +27,10 @@ _INTEROP = [
     'tf2onnx',
     'tritonclient[grpc]',
 ]
-# Many images at a time.
+# Many images at a time: what is written, and the clusters.
 _BATCH = ['pyarrow', 'pycocotools']
+_SPARK = [*_BATCH, 'pyspark']
+_BEAM = ['apache-beam[tfrecord]']
 _EVALUATION = ['lvis', 'opencv-python-headless', 'pycocotools']  # Upstream's.
 _TEST = ['hypothesis', 'pytest', *_DRAW, *_EVALUATION, *_PLOT, *_PATCHES,
          *_SERVING]
@@ -51,12 +53,14 @@ setuptools.setup(
     install_requires=['absl-py', 'numpy', 'protobuf', 'PyYAML', 'rich'],
     extras_require={
         'batch': _BATCH,
+        'beam': _BEAM,
         'draw': _DRAW,
         'interop': _INTEROP,
         'object_detection': _OBJECT_DETECTION,
         'patches': _PATCHES,
         'plot': _PLOT,
         'serving': _SERVING,
+        'spark': _SPARK,
         'test': _TEST,
     },
     entry_points={

@@ -13,7 +13,6 @@ server to deploy.
 """
 
 import gc
-import sys
 from collections.abc import Sequence
 
 from absl import flags
@@ -74,16 +73,10 @@ def _define_flags() -> None:
   flags.mark_flag_as_required('model')
 
 
-def main(argv):
-  try:
-    if len(argv) > 1:
-      raise UserError(f'The argument {argv[1]!r} is not a flag.')
-    serve(_paths(flags.FLAGS.model), flags.FLAGS.grpc_port, flags.FLAGS.rest_port)
-  except UserError as e:
-    print(f'prediction_server: {e}', file=sys.stderr)
-    sys.exit(1)
+def main() -> None:
+  serve(_paths(flags.FLAGS.model), flags.FLAGS.grpc_port, flags.FLAGS.rest_port)
 
 
 if __name__ == '__main__':
   _define_flags()
-  command_line.run(main)
+  command_line.run(main, 'prediction_server')

@@ -308,16 +308,13 @@ def _define_flags() -> None:
                       'Where exports and results go.')
 
 
-def main(argv):
+def main() -> None:
   try:
-    if len(argv) > 1:
-      raise UserError(f'The argument {argv[1]!r} is not a flag.')
     _run(flags.FLAGS)
-  except (UserError, RuntimeError) as e:
-    print(f'round_trip: {e}', file=sys.stderr)
-    sys.exit(1)
+  except RuntimeError as e:  # Of a process that measures or exports.
+    raise UserError(str(e)) from e
 
 
 if __name__ == '__main__':
   _define_flags()
-  command_line.run(main)
+  command_line.run(main, 'round_trip')

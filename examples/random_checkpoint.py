@@ -14,11 +14,10 @@ import random
 import sys
 
 import numpy as np
-from absl import app
 from absl import flags
 
+from exporter import command_line
 from exporter.detection import environment
-from exporter.errors import UserError
 
 _PIPELINE_CONFIG_PATH = flags.DEFINE_string(
     'pipeline_config_path', None, 'Pipeline whose model gets the weights.')
@@ -43,12 +42,11 @@ def write_random_checkpoint(pipeline_config_path: str, output_directory: str,
   environment.prepare()
   # Here and below, not above: --help should not wait for TensorFlow.
   import tensorflow as tf
+  from exporter.detection import pipeline_config
   from object_detection.builders import model_builder
-  from object_detection.utils import config_util
 
   set_seeds(seed)
-  model_config = config_util.get_configs_from_pipeline_file(
-      pipeline_config_path)['model']
+  model_config = pipeline_config.read(pipeline_config_path).model
   model = model_builder.build(model_config, is_training=False)
   side_inputs = _side_inputs(model_config)
   # Layers make their variables when they are first called.
@@ -149,17 +147,12 @@ def _fit_bias(layer, inputs, outputs):
   layer.bias.assign(2 * layer.bias - mean)
 
 
-def main(argv):
-  if len(argv) > 1:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
-  try:
-    print(write_random_checkpoint(
-        _PIPELINE_CONFIG_PATH.value, _OUTPUT_DIRECTORY.value, _SEED.value))
-  except UserError as e:
-    sys.exit(f'random_checkpoint: {e}')
+def main() -> None:
+  print(write_random_checkpoint(
+      _PIPELINE_CONFIG_PATH.value, _OUTPUT_DIRECTORY.value, _SEED.value))
 
 
 if __name__ == '__main__':
   flags.mark_flags_as_required(['pipeline_config_path', 'output_directory'])
   environment.before_flags(sys.argv[1:])
-  app.run(main)
+  command_line.run(main, 'random_checkpoint')

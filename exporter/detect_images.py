@@ -1,4 +1,4 @@
-r"""Detects objects on any number of images.
+r"""Detects objects on any number of images, on this machine or on Apache Spark.
 
   python -m exporter.detect_images --saved_model_dir=exported \
       --images='photos/**/*.jpg' --output=detections
@@ -83,7 +83,18 @@ def _define_flags() -> None:
   flags.DEFINE_integer(
       'calls', None,
       'How many calls of the model run at a time; each holds its own tensors. By'
-      ' default two, on one processor one.', lower_bound=1)
+      ' default two, on one processor or in a worker of Spark one.', lower_bound=1)
+  flags.DEFINE_string(
+      'master', None,
+      'Run on Apache Spark: local[*], local-cluster[EXECUTORS,CORES,MB],'
+      ' spark://HOST:PORT, yarn or k8s://https://HOST:PORT. Without it this process does'
+      ' all, and needs neither Spark nor Java.')
+  flags.DEFINE_multi_string(
+      'spark_conf', [], "A setting of Spark's, NAME=VALUE. Repeatable.")
+  flags.DEFINE_bool(
+      'ship_model', True,
+      'Send the SavedModel to the workers; --noship_model where all of them can read'
+      ' --saved_model_dir.')
   flags.DEFINE_integer(
       'images_per_part', None, 'Images in each file; by default 8 to 256.',
       lower_bound=1)
@@ -120,7 +131,20 @@ def _options(args) -> running.BatchOptions:
 
 
 def _place(args):
-  return running.Here(args.calls or min(os.cpu_count() or 1, 2))
+  if args.master is None:
+    if args.spark_conf:
+      raise UserError(f'--spark_conf={args.spark_conf[0]} needs --master.')
+    return running.Here(args.calls or min(os.cpu_count() or 1, 2))
+  settings = {}
+  for setting in args.spark_conf:
+    name, equals, value = setting.partition('=')
+    if not equals or not name.startswith('spark.'):
+      raise UserError(f'--spark_conf={setting} is no setting of Spark: they are given as'
+                      ' NAME=VALUE, such as spark.executor.memory=2g.')
+    settings[name] = value
+  running.check_installed()
+  from exporter.batch import spark_run  # Needs PyArrow.
+  return spark_run.Cluster(args.master, settings, args.ship_model, args.calls or 1)
 
 
 def main() -> int:

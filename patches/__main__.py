@@ -16,7 +16,6 @@ what they did before.
 
 import sys
 
-from absl import app
 from absl import flags
 
 try:
@@ -26,6 +25,7 @@ except ImportError as e:
            ' its extra `patches`.')
 
 # pylint: disable=g-import-not-at-top
+from exporter import command_line
 from exporter.errors import UserError
 from patches import exporter_main_edit
 from patches import fork as fork_lib
@@ -56,17 +56,7 @@ _REVERT = flags.DEFINE_bool(
     'revert', False, 'Bring the original files back, byte for byte.')
 
 
-def main(argv):
-  if len(argv) > 1:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
-  try:
-    return _run()
-  except UserError as e:
-    print(e, file=sys.stderr)
-    return 1
-
-
-def _run() -> int:
+def main() -> int:
   """Does what the flags say and returns the exit status."""
   request = _request()
   fork = Fork.at(_RESEARCH_DIR.value)
@@ -131,4 +121,4 @@ def _verb(change):
 
 if __name__ == '__main__':
   flags.mark_flag_as_required('research_dir')
-  app.run(main)
+  command_line.run(main, 'patches')

@@ -13,5 +13,6 @@ And what these use:
 * `run_folder`: which parts a run has, and which of them are done.
 * `part_job`: does a part, wherever that is; `arrow_rows`, `tf_examples` write it, and
   `coco_results` makes one file of all.
+* `spark_run`, `spark_worker`, `spark_checks`: parts as tasks of Apache Spark.
 * `progress`: how far a run is.
 """

@@ -294,6 +294,7 @@ def test_tf_examples_are_what_upstream_trains_on(
     (['--coco_annotations=truth.json'], 'needs --format=coco'),
     (['--format=coco', '--coco_annotations=none.json'], 'none.json cannot be read'),
     (['--label_map_path=none.pbtxt'], 'none.pbtxt cannot be read'),
+    (['--spark_conf=spark.a=b'], 'needs --master'),
     (['--saved_model_dir={tmp_path}/empty'], 'is no SavedModel'),
     (['--signature=other'], "no signature 'other'"),
 ])
