@@ -30,7 +30,7 @@ from exporter.detection import environment
 environment.prepare()
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
@@ -44,12 +44,15 @@ from exporter.detection import key_hints
 from exporter.detection import keypoint_label_map
 from exporter.detection import label_map
 from exporter.detection import model_errors
+from exporter.detection import shared_detection
+from exporter.detection import signature_specs
 from exporter.detection import tracing
 from exporter.detection.compact_options import CompactOptions
 from exporter.detection.image_decoding import decode_image as _decode_image
 from exporter.detection.image_decoding import decode_tf_example as _decode_tf_example
 from exporter.detection.output_sizes import OutputSize, output_sizes
 from exporter.detection.sample_inputs import sample_inputs
+from exporter.detection.signature_specs import DEFAULT, SignatureSpec
 from exporter.detection.stages import Stages
 from exporter.errors import UserError
 from exporter.output_keys import OutputSelection
@@ -108,6 +111,8 @@ class DetectionInferenceModule(tf.Module):
     self._output_selection = output_selection
     self._compact_options = compact_options
     self._class_names = None
+    # Keys of what `predict` returned, for the message about an unknown key.
+    self.predicted = ()
 
   def name_classes(self, names):
     """Adds the output `detection_classes_as_text`.
@@ -163,6 +168,12 @@ class DetectionInferenceModule(tf.Module):
                          fn_output_signature=(tf.float32, tf.int32))
     return tf.nest.map_structure(tf.stop_gradient, prepared)
 
+  def detect(self, images, true_shapes, **kwargs):
+    """All outputs by key, as the model gives them; several modules may share it."""
+    predictions = self._model.predict(images, true_shapes, **kwargs)
+    self.predicted = tuple(predictions)
+    return self._model.postprocess(predictions, true_shapes)
+
   def _run_inference_on_images(self, images, true_shapes, **kwargs):
     """Detects on preprocessed images.
 
@@ -174,11 +185,9 @@ class DetectionInferenceModule(tf.Module):
     Returns:
       The selected outputs by key, float32 unless compact options say otherwise.
     """
-    predictions = self._model.predict(images, true_shapes, **kwargs)
-    detections = self._model.postprocess(predictions, true_shapes)
-    return self._select_outputs(detections, predictions)
+    return self._select_outputs(self.detect(images, true_shapes, **kwargs))
 
-  def _select_outputs(self, detections, predictions):
+  def _select_outputs(self, detections):
     """Drops what was not asked for; makes the rest as clients expect it."""
     classes = fields.DetectionResultFields.detection_classes
     # Before anything is dropped, so that the offset never depends on the choice.
@@ -192,7 +201,7 @@ class DetectionInferenceModule(tf.Module):
     if self._output_selection is None:
       kept = list(detections)
     else:
-      kept = key_hints.select(self._output_selection, detections, predictions)
+      kept = key_hints.select(self._output_selection, detections, self.predicted)
     if self._compact_options is not None:
       return compact_outputs.compact(
           detections, kept, self._compact_options, self._model.num_classes)
@@ -295,8 +304,9 @@ class DetectionFromImageAndBoxModule(DetectionInferenceModule):
     """
     images, true_shapes = self._model.preprocess(tf.cast(image, tf.float32))
     predictions = self._model.predict(images, true_shapes, **kwargs)
-    detections = self._model.predict_masks_from_boxes(predictions, true_shapes, boxes)
-    return self._select_outputs(detections, predictions)
+    self.predicted = tuple(predictions)
+    return self._select_outputs(self._model.predict_masks_from_boxes(
+        predictions, true_shapes, boxes))
 
   @tf.function(input_signature=[
       tf.TensorSpec([1, None, None, 3], tf.uint8, 'input_tensor'),
@@ -328,6 +338,8 @@ def export_inference_graph(input_type,
                            label_map_path: str | None = None,
                            output_selection: OutputSelection | None = None,
                            compact_options: CompactOptions | None = None,
+                           signatures: Mapping[str, SignatureSpec] | None = None,
+                           add_signature: Sequence[str] = (),
                            verify: bool = False,
                            serving_version: int | None = None,
                            warmup_images: Sequence[str] = ()):
@@ -366,6 +378,9 @@ def export_inference_graph(input_type,
       with the Keras layers; otherwise the SavedModel is lean.
     compact_options: how outputs are made smaller; without a selection, all of
       them in a lean SavedModel. None leaves them as they are.
+    signatures: further signatures by name, in a lean SavedModel, with one copy of the
+      variables; what one leaves open is as the other arguments say.
+    add_signature: the same in short, each `'from_bytes:encoded_image_string_tensor'`.
     verify: whether to compare the export's outputs on an image, bit for bit,
       with those of the model it was made from.
     serving_version: also writes the SavedModel to `output_directory/N/`, where
@@ -375,16 +390,15 @@ def export_inference_graph(input_type,
   Raises:
     UserError: an argument, the checkpoint or the selection does not fit.
   """
-  if compact_options is not None:
-    compact_options.check_input_type(input_type)
-  if compact_options is not None or label_map_path is not None:
-    output_selection = output_selection or OutputSelection()
   names = None if label_map_path is None else label_map.read(label_map_path)
   stages = Stages()
-  inputs.check_type(input_type, DETECTION_MODULE_MAP, use_side_inputs)
+  specs = _signature_specs(
+      input_type, input_shape, output_selection, compact_options, signatures or {},
+      add_signature, is_lean=label_map_path is not None)
+  for spec in specs.values():
+    spec.check(tuple(DETECTION_MODULE_MAP), use_side_inputs)
   side_inputs = _combine_side_inputs(
       side_input_shapes, side_input_types, side_input_names) if use_side_inputs else []
-  shape = None if input_shape is None else input_shapes.parse(input_shape, input_type)
   output_directory = os.fspath(output_directory)
   warmup_images = [os.fspath(image) for image in warmup_images]
   checkpoint_path = checkpoint.find(trained_checkpoint_dir, trained_checkpoint_prefix)
@@ -392,22 +406,21 @@ def export_inference_graph(input_type,
   assets = [] if label_map_path is None else [os.path.basename(label_map_path)]
   with export_folder.new_export(
       output_directory, export_folder.of_export(assets), _SAVED_MODEL, warmup_images,
-      serving_version) as directory, \
+      serving_version, tuple(specs)) as directory, \
       plain_paths.of_checkpoint(checkpoint_path) as checkpoint_path:
-    module, concrete_function, trackable = _restored_and_traced(
-        input_type, pipeline_config, checkpoint_path, side_inputs, shape, names,
-        output_selection, compact_options, stages)
-    _write(directory, pipeline_config, module, concrete_function, trackable,
-           label_map_path, output_selection is not None, stages)
+    module, functions, trackable = _restored_and_traced(
+        pipeline_config, checkpoint_path, specs, side_inputs, names, stages)
+    _write(directory, pipeline_config, module, functions, trackable, label_map_path,
+           specs[DEFAULT].selection is not None, stages)
     if verify:
       with stages('verify'):
-        check.compare_outputs(
-            os.path.join(directory, _SAVED_MODEL), concrete_function,
-            sample_inputs(input_type, concrete_function))
+        check.compare_outputs(os.path.join(directory, _SAVED_MODEL), {
+            name: (function, sample_inputs(specs[name].input_type, function))
+            for name, function in functions.items()})
 
 
-def _write(directory, pipeline_config, module, concrete_function, trackable,
-           label_map_path, is_lean, stages):
+def _write(directory, pipeline_config, module, functions, trackable, label_map_path,
+           is_lean, stages):
   """Fills the folder of an export."""
   with stages('checkpoint'):
     tf.train.CheckpointManager(
@@ -416,25 +429,36 @@ def _write(directory, pipeline_config, module, concrete_function, trackable,
   saved_model_dir = os.path.join(directory, _SAVED_MODEL)
   with stages('save'):
     if is_lean:
-      function_saving.save_lean(concrete_function, saved_model_dir)
+      function_saving.save_lean(functions, saved_model_dir)
     else:
-      tf.saved_model.save(module, saved_model_dir, signatures=concrete_function)
+      tf.saved_model.save(module, saved_model_dir, signatures=functions[DEFAULT])
     if label_map_path is not None:
       _copy_asset(label_map_path, saved_model_dir)
     config_util.save_pipeline_config(pipeline_config, directory)
   if is_lean:
     with stages('check'):
-      check.check_signatures(
-          saved_model_dir, {'serving_default': check.signature_of(concrete_function)})
+      check.check_signatures(saved_model_dir, {
+          name: check.signature_of(function) for name, function in functions.items()})
 
 
-def _restored_and_traced(input_type, pipeline_config, checkpoint_path, side_inputs,
-                         shape, class_names_by_id, output_selection, compact_options, stages):
-  """The module, its concrete function, and a Checkpoint of the whole model.
+def _signature_specs(input_type, input_shape, output_selection, compact_options,
+                     signatures, add_signature, is_lean):
+  """What each signature takes and returns, by name, `serving_default` first."""
+  shape = None if input_shape is None else input_shapes.parse(input_shape, input_type)
+  specs = signature_specs.all_of(
+      SignatureSpec(input_type, shape, output_selection, compact_options), signatures,
+      add_signature)
+  is_lean |= len(specs) > 1 or specs[DEFAULT].compact is not None
+  return {name: spec.lean() if is_lean else spec for name, spec in specs.items()}
+
+
+def _restored_and_traced(pipeline_config, checkpoint_path, specs, side_inputs,
+                         names_by_id, stages):
+  """The first module, concrete functions by signature, a Checkpoint of the model.
 
   Every variable of the model is proven to come from `checkpoint_path`.
   """
-  names = [name for _, _, name in side_inputs]
+  side_input_names = [name for _, _, name in side_inputs]
 
   def attempt(trace):
     with stages('build'):
@@ -446,19 +470,26 @@ def _restored_and_traced(input_type, pipeline_config, checkpoint_path, side_inpu
     with stages('restore'), checkpoint.must_fit(checkpoint_path), \
         checkpoint_fit.must_fit(fit):
       status = trackable.restore(checkpoint_path).expect_partial()
-    module = make_module(
-        input_type, model, side_inputs, output_selection, compact_options, shape,
-        class_names_by_id)
+    modules = [make_module(spec.input_type, model, side_inputs, spec.selection,
+                           spec.compact, spec.shape, names_by_id)
+               for spec in specs.values()]
     with stages('trace'), checkpoint.must_fit(checkpoint_path), \
-        inputs.side_inputs_must_fit(model, names), checkpoint_fit.must_fit(fit):
-      concrete_function = trace(module.__call__)
+        inputs.side_inputs_must_fit(model, side_input_names), \
+        checkpoint_fit.must_fit(fit):
+      if len(modules) > 1 and trace is tracing.trace_once:
+        shared_detection.share(modules, trace)
+      functions = {name: trace(module.__call__)
+                   for name, module in zip(specs, modules)}
       status.assert_existing_objects_matched()
-      checkpoint.assert_declared_shapes(concrete_function.graph.variables)
-    return module, concrete_function, trackable
+      for function in functions.values():
+        checkpoint.assert_declared_shapes(function.graph.variables)
+    return modules[0], functions, trackable
 
+  refusable = [input_shapes.refusable(spec.shape, spec.input_type)
+               for spec in specs.values()]
   with model_errors.told('run'), \
-      tracing.shape_must_fit(input_shapes.refusable(shape, input_type)):
-    if output_selection is None:
+      tracing.shape_must_fit(next(filter(None, refusable), None)):
+    if specs[DEFAULT].selection is None:
       return attempt(tracing.trace)
     return tracing.without_autograph_if_possible(attempt)
 

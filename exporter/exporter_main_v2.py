@@ -38,6 +38,8 @@ from exporter.detection import input_shapes
 from exporter.detection import inputs
 from exporter.detection import label_map
 from exporter.detection import output_profile
+from exporter.detection import signature_specs
+from exporter.detection.signature_specs import DEFAULT, SignatureSpec
 from exporter.publishing import export_folder
 
 _INPUT_TYPE = flags.DEFINE_string(
@@ -109,6 +111,11 @@ _OUTPUT_DTYPES = flags.DEFINE_string(
     ' keys or globs with `float16`, `float32`, `int32` or `uint8`; of several that'
     ' match, the last counts. For detection_masks uint8 is probability × 255,'
     ' rounded. What a dtype cannot hold is refused.')
+_ADD_SIGNATURE = flags.DEFINE_multi_string(
+    'add_signature', [],
+    'A further signature, NAME:INPUT_TYPE, e.g.'
+    ' `from_bytes:encoded_image_string_tensor`, with the same outputs and the same'
+    ' variables; may be given several times. A profile can say more of each.')
 _LIST_OUTPUT_KEYS = flags.DEFINE_boolean(
     'list_output_keys', False,
     'Print each output with dtype, shape and bytes for one image, and stop.'
@@ -136,16 +143,14 @@ def _has_paths(values):
 
 def main():
   # What can be wrong without TensorFlow is told before its import.
-  inputs.check_type(_INPUT_TYPE.value, use_side_inputs=_USE_SIDE_INPUTS.value)
   profile = _profile()
-  if profile.compact:
-    profile.compact.check_input_type(_INPUT_TYPE.value)
+  specs = _signature_specs(profile)
+  for spec in specs.values():
+    spec.check(use_side_inputs=_USE_SIDE_INPUTS.value)
   side_inputs = (_USE_SIDE_INPUTS.value, _SIDE_INPUT_SHAPES.value,
                  _SIDE_INPUT_TYPES.value, _SIDE_INPUT_NAMES.value)
   if _USE_SIDE_INPUTS.value:
     inputs.parse_side_inputs(*side_inputs[1:])
-  shape = (None if _INPUT_SHAPE.value is None
-           else input_shapes.parse(_INPUT_SHAPE.value, _INPUT_TYPE.value))
   if _LABEL_MAP_PATH.value is not None:
     label_map.read(_LABEL_MAP_PATH.value)
   if not _LIST_OUTPUT_KEYS.value:
@@ -160,22 +165,31 @@ def main():
   config = pipeline_config.read(
       _PIPELINE_CONFIG_PATH.value, _CONFIG_OVERRIDE.value)
   if _LIST_OUTPUT_KEYS.value:
-    _list(exporter_lib_v2.list_outputs(
-        _INPUT_TYPE.value, config, *side_inputs, input_shape=shape,
-        label_map_path=_LABEL_MAP_PATH.value),
-          profile.selection, images=shape[0] or 1 if shape else 1)
+    _list(config, specs, side_inputs)
     return
+  main = specs.pop(DEFAULT)
   exporter_lib_v2.export_inference_graph(
-      _INPUT_TYPE.value, config, _TRAINED_CHECKPOINT_DIR.value,
+      main.input_type, config, _TRAINED_CHECKPOINT_DIR.value,
       _OUTPUT_DIRECTORY.value, *side_inputs,
       trained_checkpoint_prefix=_TRAINED_CHECKPOINT_PREFIX.value,
-      input_shape=shape,
+      input_shape=main.shape,
       label_map_path=_LABEL_MAP_PATH.value,
-      output_selection=profile.selection,
-      compact_options=profile.compact,
+      output_selection=main.selection,
+      compact_options=main.compact,
+      signatures=specs,
       verify=_VERIFY.value,
       serving_version=_SERVING.serving_version.value,
       warmup_images=_SERVING.warmup_image.value)
+
+
+def _signature_specs(profile):
+  """What each signature takes and returns, by name, `serving_default` first."""
+  inputs.check_type(_INPUT_TYPE.value)
+  shape = (None if _INPUT_SHAPE.value is None
+           else input_shapes.parse(_INPUT_SHAPE.value, _INPUT_TYPE.value))
+  return signature_specs.all_of(
+      SignatureSpec(_INPUT_TYPE.value, shape, profile.selection, profile.compact),
+      profile.signatures, _ADD_SIGNATURE.value)
 
 
 def _profile():
@@ -191,10 +205,17 @@ def _profile():
       options)
 
 
-def _list(sizes, selection, images):
+def _list(config, specs, side_inputs):
+  from exporter import exporter_lib_v2
   from exporter.detection.output_sizes import print_output_sizes
-  kept = selection.select(s.key for s in sizes) if selection else None
-  print_output_sizes(sizes, kept, images)
+  for name, spec in specs.items():
+    sizes = exporter_lib_v2.list_outputs(
+        spec.input_type, config, *side_inputs, input_shape=spec.shape,
+        label_map_path=_LABEL_MAP_PATH.value)
+    kept = spec.selection.select(s.key for s in sizes) if spec.selection else None
+    if len(specs) > 1:
+      print(f'{name} ({spec.input_type}):')
+    print_output_sizes(sizes, kept, images=spec.shape[0] or 1 if spec.shape else 1)
 
 
 def run():

@@ -150,12 +150,12 @@ def load_profile(path: str | os.PathLike[str],
       for smaller outputs as well, which only the exporter can make.
   """
   content = read_profile(path, folder)
-  for field in COMPACT_FIELDS:
+  for field in (*COMPACT_FIELDS, SIGNATURES_FIELD):
     if content.get(field) is not None:
       raise OutputKeyError(
           f'The output profile {path} has the entry {field!r}, which needs'
           ' exporter.exporter_main_v2, as it changes what the model computes; here'
-          f' a profile holds {" and ".join(_LIST_FIELDS)}.')
+          f' a profile holds {" and ".join(LIST_FIELDS)}.')
   return selection_in(content, path)
 
 
@@ -174,11 +174,11 @@ def read_profile(path: str | os.PathLike[str],
   """
   path = _profile_path(path, folder)
   content = _read_yaml(path)
-  fields = _LIST_FIELDS + COMPACT_FIELDS
+  fields = (*LIST_FIELDS, *COMPACT_FIELDS, SIGNATURES_FIELD)
   if not isinstance(content, dict):
     raise OutputKeyError(
         f'The output profile {path} holds {_kind(content)}; it must be a mapping'
-        f' with {" and ".join(_LIST_FIELDS)}.')
+        f' with {" and ".join(LIST_FIELDS)}.')
   for field in content:
     if field not in fields:
       raise OutputKeyError(
@@ -200,10 +200,12 @@ def selection_in(content: dict[str, Any],
   return OutputSelection(allow, deny or ())
 
 
-_LIST_FIELDS = ('output_keys', 'exclude_output_keys')
+LIST_FIELDS = ('output_keys', 'exclude_output_keys')
 
 # What else a profile may hold; `exporter.detection.compact_options` reads it.
 COMPACT_FIELDS = ('min_score', 'max_detections', 'mask_threshold', 'dtypes')
+# And what further signatures take and return; `exporter.detection.signature_specs`.
+SIGNATURES_FIELD = 'signatures'
 
 
 def profiles_in(folder: str | os.PathLike[str]) -> dict[str, str]:

@@ -152,7 +152,7 @@ def slim_saved_model(saved_model_dir: str,
     owned = export_folder.of_saved_model(source.assets)
     with export_folder.new_export(
         target, owned, warmup_images=warmup_images, serving_version=serving_version,
-        signature=signature) as directory:
+        signatures=[signature]) as directory:
       writing.write(lean, pruned, source, directory)
       check.check_graph(SavedModelFiles.open(directory).serving_graph)
   return report

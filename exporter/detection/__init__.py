@@ -9,6 +9,8 @@ What the top of the package uses:
 * `pipeline_config`: reads one, with overrides.
 * `inputs`: what an exported model can take; `image_decoding` decodes it.
 * `input_shapes`: the sizes that it takes, where they are fixed.
+* `signature_specs`: what each signature takes and returns; `shared_detection` gives
+  several of them one body.
 * `checkpoint`: finds the one to export, and proves that it fits; `checkpoint_choice`
   tells early what cannot be one.
 * `tracing`: traces a function once, without AutoGraph where that is possible.
@@ -19,6 +21,7 @@ What the top of the package uses:
 * `output_sizes`: what a model returns for one image; `sample_inputs` makes one.
 * `stages`: says how long each part of an export took.
 
-`environment`, `inputs`, `input_shapes`, `checkpoint_choice`, `compact_options`,
-`label_map`, `output_profile`, `output_sizes` and `stages` do without TensorFlow.
+`environment`, `inputs`, `input_shapes`, `signature_specs`, `checkpoint_choice`,
+`compact_options`, `label_map`, `output_profile`, `output_sizes` and `stages` do
+without TensorFlow.
 """

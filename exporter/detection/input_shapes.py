@@ -31,6 +31,20 @@ def refusable(shape: InputShape | None, input_type: str) -> InputShape | None:
   return shape or _UNKNOWN_BATCH.get(input_type)
 
 
+def batch_of(shape: InputShape | None, input_type: str) -> int | None:
+  """How many images an input takes, None where any number; upstream's if no shape."""
+  if shape is None:
+    shape = _UNKNOWN_BATCH.get(input_type, (1,))
+  return shape[0]
+
+
+def of_batch(batch: int | None, input_type: str) -> InputShape | None:
+  """The shape for so many images of any size; None where it is upstream's."""
+  if batch == batch_of(None, input_type):
+    return None
+  return (batch,) if input_type in _OF_STRINGS else (batch, None, None, _CHANNELS)
+
+
 def parse(shape: str | Sequence[int | None], input_type: str) -> InputShape:
   """The shape that a flag or a keyword means.
 

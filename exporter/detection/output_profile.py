@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
 
 from exporter import output_keys
-from exporter.detection import compact_options
+from exporter.detection import compact_options, signature_specs
 from exporter.detection.compact_options import CompactOptions
+from exporter.detection.signature_specs import SignatureSpec
 from exporter.output_keys import OutputSelection
 from exporter.paths import profiles
 
@@ -19,9 +21,11 @@ class OutputProfile:
   Attributes:
     selection: None keeps every output.
     compact: None leaves them as they are.
+    signatures: what its signatures take and return, by name.
   """
   selection: OutputSelection | None = None
   compact: CompactOptions | None = None
+  signatures: Mapping[str, SignatureSpec] = dataclasses.field(default_factory=dict)
 
 
 def load(path: str | os.PathLike) -> OutputProfile:
@@ -29,14 +33,15 @@ def load(path: str | os.PathLike) -> OutputProfile:
 
   Beside the lists of `output_keys.load_profile` it may hold `min_score`,
   `max_detections`, `mask_threshold` and `dtypes`, a mapping of keys or globs to
-  dtypes, of which the last that matches counts.
+  dtypes, of which the last that matches counts, and `signatures`.
 
   Raises:
     UserError: it cannot be read or is malformed.
   """
   content = output_keys.read_profile(path, profiles.FOLDER)
   return OutputProfile(output_keys.selection_in(content, path),
-                       compact_options.options_in(content, path).or_none())
+                       compact_options.options_in(content, path).or_none(),
+                       signature_specs.in_profile(content, path))
 
 
 def with_flags(profile: OutputProfile, allow: str | None, deny: str | None,
@@ -57,4 +62,4 @@ def with_flags(profile: OutputProfile, allow: str | None, deny: str | None,
     selection = output_keys.replace_lists(
         selection or OutputSelection(), allow, deny)
   compact = (profile.compact or CompactOptions()).replaced_by(options)
-  return OutputProfile(selection, compact.or_none())
+  return OutputProfile(selection, compact.or_none(), profile.signatures)

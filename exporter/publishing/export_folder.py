@@ -49,7 +49,8 @@ def of_export(assets: Iterable[str] = ()) -> tuple[str, ...]:
 @contextlib.contextmanager
 def new_export(target: str, owned: Collection[str], saved_model: str = '',
                warmup_images: Sequence[str] = (), serving_version: int | None = None,
-               signature: str = warmup_requests.DEFAULT_SIGNATURE) -> Iterator[str]:
+               signatures: Sequence[str] = (warmup_requests.DEFAULT_SIGNATURE,)
+               ) -> Iterator[str]:
   """Gives a folder to fill, which becomes `target`, finished, when the block ends well.
 
   Args:
@@ -59,7 +60,7 @@ def new_export(target: str, owned: Collection[str], saved_model: str = '',
     warmup_images: image files with which TensorFlow Serving will warm it up.
     serving_version: the number under which `target` has the SavedModel once more,
       for TensorFlow Serving; None for none.
-    signature: of the SavedModel, which the warm-up requests call.
+    signatures: of the SavedModel, which the warm-up requests call.
 
   Yields:
     Path of an empty folder.
@@ -73,7 +74,7 @@ def new_export(target: str, owned: Collection[str], saved_model: str = '',
     yield directory
     saved_model_dir = os.path.join(directory, saved_model)
     if warmup_images:
-      warmup_requests.write(saved_model_dir, warmup_images, signature)
+      warmup_requests.write(saved_model_dir, warmup_images, signatures)
     if serving_version is not None:
       add_version(saved_model_dir, directory, serving_version)
 

@@ -101,24 +101,31 @@ def _spec(tensor: Any) -> tuple[tf.DType, Optional[list[Optional[int]]]]:
           None if shape.rank is None else shape.as_list())
 
 
-def compare_outputs(saved_model_dir: str, concrete_function: Any,
-                    inputs: Sequence[Any]) -> None:
-  """Runs both on `inputs` and compares every output, bit for bit.
+def compare_outputs(saved_model_dir: str, cases: Mapping[str, tuple[Any, Sequence[Any]]]
+                    ) -> None:
+  """Runs signatures and what they were made from, and compares every output.
 
   Args:
     saved_model_dir: the SavedModel.
-    concrete_function: what it was made from.
-    inputs: tensors, in the order of the function's arguments.
+    cases: a concrete function and its inputs, in the order of its arguments, by the
+      name of its signature. The first is also what calling the loaded object runs.
 
   Raises:
-    FailedCheck: an output differs.
+    FailedCheck: an output differs in a bit.
   """
-  expected = concrete_function(*inputs)
   with plain_paths.of_folder(saved_model_dir) as plain:
-    found = tf.saved_model.load(plain)(*inputs)
-  for key in expected:
-    # Strings are objects in NumPy, which asks of none whether it is a number.
-    if not np.array_equal(expected[key].numpy(), found[key].numpy(),
-                          equal_nan=expected[key].dtype != tf.string):
-      raise FailedCheck(
-          f'Output {key!r} of the new SavedModel differs from the model\'s.')
+    loaded = tf.saved_model.load(plain)
+  for number, (name, (function, inputs)) in enumerate(cases.items()):
+    expected = function(*inputs)
+    if number == 0:
+      found = loaded(*inputs)
+    else:
+      specs, _ = function.structured_input_signature
+      found = loaded.signatures[name](
+          **{spec.name: value for spec, value in zip(specs, inputs)})
+    for key in expected:
+      # Strings are objects in NumPy, which asks of none whether it is a number.
+      if not np.array_equal(expected[key].numpy(), found[key].numpy(),
+                            equal_nan=expected[key].dtype != tf.string):
+        raise FailedCheck(f'Output {key!r} of the signature {name!r} of the new'
+                          ' SavedModel differs from the model\'s.')

@@ -1,36 +1,47 @@
-"""Saves a concrete function as a SavedModel that holds it alone."""
+"""Saves concrete functions as a SavedModel that holds them alone."""
+
+from __future__ import annotations
 
 import inspect
 import os
 import tempfile
+from collections.abc import Mapping
 
 from exporter.saved_model import tensorflow_api
 from exporter.saved_model.files import SavedModelFiles
 from exporter.saved_model.writing import prune, write
 
 
-def save_lean(concrete_function, target: str) -> None:
-  """Saves a concrete function as a SavedModel that holds it alone.
+def save_lean(functions: Mapping, target: str) -> None:
+  """Saves concrete functions as a SavedModel that holds them alone.
 
   Args:
-    concrete_function: returns a dict of tensors; becomes `serving_default` and
-      what calling the loaded object runs.
+    functions: by the name of the signature that each becomes; each returns a dict of
+      tensors. The first is also what calling the loaded object runs.
     target: the SavedModel folder; made by this function.
   """
   import tensorflow as tf
-  input_signature, _ = concrete_function.structured_input_signature
+  main = next(iter(functions.values()))
+  input_signature, _ = main.structured_input_signature
   # Saving a module of Keras layers would write every layer's call functions.
-  root = tf.train.Checkpoint(variables=list(concrete_function.graph.variables))
+  root = tf.train.Checkpoint(variables=_variables(functions.values()))
   # Saving the model's own tf.function would trace it once more.
-  root.__call__ = tf.function(_positional(concrete_function, input_signature),
+  root.__call__ = tf.function(_positional(main, input_signature),
                               input_signature=input_signature, autograph=False)
   with tempfile.TemporaryDirectory(dir=os.path.dirname(target)) as unpruned:
-    tf.saved_model.save(root, unpruned, signatures=concrete_function,
+    tf.saved_model.save(root, unpruned, signatures=dict(functions),
                         options=tensorflow_api.save_options())
     source = SavedModelFiles.open(unpruned)
-    lean, pruned = prune(
-        source, {'serving_default': list(concrete_function.structured_outputs)})
+    lean, pruned = prune(source, {
+        name: list(function.structured_outputs) for name, function in functions.items()})
     write(lean, pruned, source, target)
+
+
+def _variables(functions) -> list:
+  """The variables of all functions, each once."""
+  found = {id(variable): variable for function in functions
+           for variable in function.graph.variables}
+  return list(found.values())
 
 
 def _positional(concrete_function, input_signature):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from exporter.errors import UserError
 from exporter.paths import plain_paths
@@ -80,7 +80,8 @@ def run_on_image(saved_model_dir: str | os.PathLike, signature: Signature,
   _decode(tf, encoded, 3, path)  # Before the model is loaded, which takes long.
   with loaded(saved_model_dir, signature) as model:
     function = model.signatures[signature.name]
-    inputs = _inputs(tf, signature, encoded, path, function.graph.as_graph_def())
+    inputs = _inputs(tf, signature, encoded, path,
+                     parses_examples(function.graph.as_graph_def()))
     try:
       outputs = function(**inputs)
     except tf.errors.OpError as e:
@@ -107,13 +108,15 @@ def loaded(saved_model_dir: str | os.PathLike, signature: Signature) -> Iterator
     yield model
 
 
-def image_inputs(signature: Signature, path: str | os.PathLike, graph_def) -> dict:
+def image_inputs(signature: Signature, path: str | os.PathLike, graph_def,
+                 tensors: Collection[str] | None = None) -> dict:
   """What a client sends for the image at `path`, a tensor for each input.
 
   Args:
     signature: what `read_signature` says of the model.
     path: a JPEG, PNG, GIF or BMP file.
     graph_def: of the model; it tells what the model does with strings.
+    tensors: names of the signature's outputs in it; None where it has no others.
 
   Raises:
     UserError: the image cannot be read or decoded, or no input takes one.
@@ -122,11 +125,11 @@ def image_inputs(signature: Signature, path: str | os.PathLike, graph_def) -> di
   check_takes_image(signature)
   encoded = read_image_file(path)
   _decode(tf, encoded, 3, path)  # What goes as a file must be an image as well.
-  return _inputs(tf, signature, encoded, path, graph_def)
+  return _inputs(tf, signature, encoded, path, parses_examples(graph_def, tensors))
 
 
-def _inputs(tf, signature: Signature, encoded: bytes, path, graph_def) -> dict:
-  return {spec.key: _value(tf, spec, encoded, path, graph_def)
+def _inputs(tf, signature: Signature, encoded: bytes, path, as_example: bool) -> dict:
+  return {spec.key: _value(tf, spec, encoded, path, as_example)
           for spec in signature.inputs.values()}
 
 
@@ -147,9 +150,9 @@ def takes_strings(spec: TensorSpec) -> bool:
   return spec.dtype == 'string'
 
 
-def _value(tf, spec: TensorSpec, encoded: bytes, path, graph_def):
+def _value(tf, spec: TensorSpec, encoded: bytes, path, as_example: bool):
   if takes_strings(spec):
-    text = example(tf, encoded) if parses_examples(graph_def) else encoded
+    text = example(tf, encoded) if as_example else encoded
     return tf.constant(text, shape=_known(spec.shape))
   if takes_pixels(spec):
     return _pixels(tf, spec, encoded, path)
@@ -181,12 +184,36 @@ def _decode(tf, encoded: bytes, channels: int, path):
                     f' cannot be decoded.') from e
 
 
-def parses_examples(graph_def) -> bool:
-  """Whether the graph takes strings apart as `tf.Example` messages."""
-  nodes = [*graph_def.node]
-  for body in graph_def.library.function:
-    nodes.extend(body.node_def)
-  return any(node.op.startswith('Parse') and 'Example' in node.op for node in nodes)
+def parses_examples(graph_def, tensors: Collection[str] | None = None) -> bool:
+  """Whether a graph takes strings apart as `tf.Example` messages.
+
+  Args:
+    graph_def: with its functions.
+    tensors: names of those that are asked for, as one signature of several has them;
+      None for all of the graph.
+  """
+  bodies = {body.signature.name: body.node_def for body in graph_def.library.function}
+  nodes = [*graph_def.node] if tensors is None else _needed(graph_def.node, tensors)
+  while nodes:
+    node = nodes.pop()
+    if node.op.startswith('Parse') and 'Example' in node.op:
+      return True
+    for attr in node.attr.values():
+      for function in (attr.func, *attr.list.func):
+        nodes.extend(bodies.pop(function.name, ()))  # Each body once.
+  return False
+
+
+def _needed(nodes, tensors: Collection[str]) -> list:
+  """The nodes that some tensors are computed from."""
+  by_name = {node.name: node for node in nodes}
+  found, names = [], [*tensors]
+  while names:
+    node = by_name.pop(names.pop().lstrip('^').partition(':')[0], None)
+    if node is not None:
+      found.append(node)
+      names.extend(node.input)
+  return found
 
 
 def example(tf, encoded: bytes) -> bytes:

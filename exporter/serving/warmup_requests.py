@@ -42,13 +42,13 @@ def check_images(images: Sequence[str]) -> None:
 
 
 def write(saved_model_dir: str, images: Sequence[str],
-          signature_name: str = DEFAULT_SIGNATURE) -> None:
-  """Writes one PredictionLog record for each image into a SavedModel.
+          signature_names: Sequence[str] = (DEFAULT_SIGNATURE,)) -> None:
+  """Writes one PredictionLog record for each image and signature into a SavedModel.
 
   Args:
     saved_model_dir: the SavedModel; a file of an earlier call is replaced.
     images: paths of JPEG, PNG, GIF or BMP files.
-    signature_name: the signature that is called. Its inputs decide whether an
+    signature_names: the signatures that are called. Their inputs decide whether an
       image goes as pixels, as the encoded file or in a `tf.Example`; inputs that
       are no image are zeros.
 
@@ -57,16 +57,20 @@ def write(saved_model_dir: str, images: Sequence[str],
       cannot be run on it; nothing is written then.
   """
   import tensorflow as tf
-  signature = read_signature(saved_model_dir, signature_name)
-  graph_def = SavedModelFiles.open(saved_model_dir).serving_graph.graph_def
-  requests = [image_request.image_inputs(signature, image, graph_def)
-              for image in images]
-  _check_answered(saved_model_dir, signature, images, requests)
+  meta_graph = SavedModelFiles.open(saved_model_dir).serving_graph
+  logs = []
+  for name in signature_names:
+    signature = read_signature(saved_model_dir, name)
+    tensors = [info.name for info in meta_graph.signature_def[name].outputs.values()]
+    requests = [image_request.image_inputs(
+        signature, image, meta_graph.graph_def, tensors) for image in images]
+    _check_answered(saved_model_dir, signature, images, requests)
+    logs += [_prediction_log(name, inputs) for inputs in requests]
   path = os.path.join(saved_model_dir, _FILE)
   os.makedirs(os.path.dirname(path), exist_ok=True)
   with tf.io.TFRecordWriter(path) as writer:
-    for inputs in requests:
-      writer.write(_prediction_log(signature_name, inputs).SerializeToString())
+    for log in logs:
+      writer.write(log.SerializeToString())
 
 
 def _check_answered(saved_model_dir: str, signature: Signature,

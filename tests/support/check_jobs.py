@@ -28,7 +28,8 @@ def check(folder: str):
 def _check(saved, function, inputs):
   saved_model_check.check_signatures(
       saved, {'serving_default': saved_model_check.signature_of(function)})
-  saved_model_check.compare_outputs(saved, function, inputs)
+  saved_model_check.compare_outputs(
+      saved, {'serving_default': (function, inputs)})
 
 
 def _concrete(function):
