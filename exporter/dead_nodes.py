@@ -22,6 +22,7 @@ from rich import table as rich_table
 
 from exporter import command_line
 from exporter.detection import environment
+from exporter.detection import needless_imports
 from exporter.saved_model.files import SavedModelFiles, find_saved_model, parse_tag_set
 
 _SAVED_MODEL_DIR = command_line.define_saved_model_dir(
@@ -111,6 +112,7 @@ def main() -> int:
 
 def run():
   """Entry point of the console script."""
+  needless_imports.leave_out(keras=True)
   command_line.run(main, 'dead_nodes')
 
 

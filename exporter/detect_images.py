@@ -25,6 +25,7 @@ from exporter import command_line
 from exporter import output_keys
 from exporter.batch import running
 from exporter.batch.rows import MASK_FORMS, RowOptions
+from exporter.detection import needless_imports
 from exporter.errors import UserError
 from exporter.saved_model.signature import DEFAULT_SIGNATURE, read_signature
 from exporter.serving import label_map
@@ -164,6 +165,7 @@ def main() -> int:
 
 def run():
   """Entry point of the console script."""
+  needless_imports.leave_out(keras=True, loads_models=True)
   _define_flags()
   command_line.run(main, 'detect_images')
 

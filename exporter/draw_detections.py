@@ -25,6 +25,7 @@ if not __package__:  # Run by its path.
 from absl import flags
 
 from exporter import command_line
+from exporter.detection import needless_imports
 from exporter.errors import UserError, did_you_mean
 from exporter.paths.urls import check_is_local
 from exporter.saved_model.files import parse_tag_set
@@ -142,6 +143,7 @@ def _define_flags() -> None:
 
 def run():
   """Entry point of the console script."""
+  needless_imports.leave_out(keras=True, loads_models=True)
   _define_flags()
   command_line.run(main, 'draw_detections')
 

@@ -37,6 +37,7 @@ from exporter.detection import environment
 from exporter.detection import input_shapes
 from exporter.detection import inputs
 from exporter.detection import label_map
+from exporter.detection import needless_imports
 from exporter.detection import output_profile
 from exporter.detection import signature_specs
 from exporter.detection.signature_specs import DEFAULT, SignatureSpec
@@ -220,6 +221,7 @@ def _list(config, specs, side_inputs):
 
 def run():
   """Entry point of the console script."""
+  needless_imports.leave_out(keras=False)
   environment.before_flags(sys.argv[1:])
   command_line.run(main, 'exporter_main_v2')
 

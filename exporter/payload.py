@@ -33,6 +33,7 @@ from absl import flags
 from absl import logging
 
 from exporter import command_line
+from exporter.detection import needless_imports
 from exporter.saved_model.files import parse_tag_set
 from exporter.saved_model.signature import DEFAULT_SIGNATURE, read_signature
 from exporter.serving import payload_chart
@@ -175,6 +176,7 @@ def main() -> int:
 
 def run():
   """Entry point of the console script."""
+  needless_imports.leave_out(keras=True, loads_models=True)
   _define_flags()
   command_line.run(main, 'payload')
 

@@ -22,6 +22,7 @@ from rich import table as rich_table
 
 from exporter import command_line
 from exporter import output_keys
+from exporter.detection import needless_imports
 from exporter.errors import UserError
 from exporter.paths import profiles
 from exporter.saved_model.files import parse_tag_set
@@ -107,6 +108,7 @@ def _print_moved_tensors(console, moved, dry_run) -> None:
 
 def run():
   """Entry point of the console script."""
+  needless_imports.leave_out(keras=True)
   command_line.run(main, 'slim_saved_model')
 
 

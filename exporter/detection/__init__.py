@@ -7,6 +7,7 @@ What the top of the package uses:
 * `environment`: makes `object_detection` importable, on any TensorFlow; called
   before either is imported.
 * `pipeline_config`: reads one, with overrides.
+* `needless_imports`: what a command leaves out of the imports of TensorFlow and the API.
 * `inputs`: what an exported model can take; `image_decoding` decodes it.
 * `input_shapes`: the sizes that it takes, where they are fixed.
 * `signature_specs`: what each signature takes and returns; `shared_detection` gives
@@ -21,7 +22,7 @@ What the top of the package uses:
 * `output_sizes`: what a model returns for one image; `sample_inputs` makes one.
 * `stages`: says how long each part of an export took.
 
-`environment`, `inputs`, `input_shapes`, `signature_specs`, `checkpoint_choice`,
-`compact_options`, `label_map`, `output_profile`, `output_sizes` and `stages` do
-without TensorFlow.
+`environment`, `needless_imports`, `inputs`, `input_shapes`, `signature_specs`,
+`checkpoint_choice`, `compact_options`, `label_map`, `output_profile`, `output_sizes` and
+`stages` do without TensorFlow.
 """
