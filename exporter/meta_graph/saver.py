@@ -30,12 +30,15 @@ class SavedVariable:
     slice: which part of the entry, in SaveV2's notation; '' for all of it.
     dtype: a DataType number.
     is_resource: False for a TF1 reference variable.
+    shape: a serialized TensorProto, the shape that the entry gets before it is
+      assigned, as by TF1's `Saver(reshape=True)`; empty for its own.
   """
   node: str
   key: str
   slice: str
   dtype: int
   is_resource: bool
+  shape: bytes = b''
 
 
 def read_saver(meta_graph, bodies: dict[str, Body]) -> list[SavedVariable]:
@@ -54,13 +57,13 @@ def read_saver(meta_graph, bodies: dict[str, Body]) -> list[SavedVariable]:
   for name in _restores_behind(body, restore_op if not handed_in else None):
     node = body.nodes[name]
     keys, slices = _entries(body, name)
-    for position, assign in _assignments(body, name):
+    for position, assign, shape in _assignments(body, name):
       target = body.data_edges(assign)[0].source
       variables.append(SavedVariable(
           node=handed_in.get(target, target), key=keys[position],
           slice=slices[position],
           dtype=node.attr['dtypes'].list.type[position],
-          is_resource=body.nodes[assign].op == 'AssignVariableOp'))
+          is_resource=body.nodes[assign].op == 'AssignVariableOp', shape=shape))
   return variables
 
 
@@ -107,6 +110,8 @@ def write_saver(meta_graph, variables: list[SavedVariable]) -> None:
   restored = add('restored', 'NoOp', [])
   for i, variable in enumerate(variables):
     value = f'{restore.name}:{i}' if i else restore.name
+    if variable.shape:
+      value = _reshape_node(graph_def, f'{scope}/Reshape_{i}', value, variable)
     op, dtype = (('AssignVariableOp', 'dtype') if variable.is_resource
                  else ('Assign', 'T'))
     assign = add(f'Assign_{i}', op, [variable.node, value])
@@ -117,6 +122,17 @@ def write_saver(meta_graph, variables: list[SavedVariable]) -> None:
   saver.restore_op_name = restored.name
   saver.sharded = False
   saver.version = saver.V2
+
+
+def _reshape_node(graph_def, name: str, value: str, variable: SavedVariable) -> str:
+  """Adds a node that gives the value from an entry the variable's shape."""
+  shape = graph_def.node.add(name=f'{name}/shape', op='Const')
+  shape.attr['value'].tensor.ParseFromString(variable.shape)
+  shape.attr['dtype'].type = shape.attr['value'].tensor.dtype
+  reshape = graph_def.node.add(name=name, op='Reshape', input=[value, shape.name])
+  reshape.attr['T'].type = variable.dtype
+  reshape.attr['Tshape'].type = shape.attr['dtype'].type
+  return name
 
 
 def _read_node(graph_def, variable: SavedVariable) -> str:
@@ -184,29 +200,42 @@ def _restores_behind(body: Body, restore_op: str | None) -> list[str]:
   return sorted(found)
 
 
-def _assignments(body: Body, restore: str) -> list[tuple[int, str]]:
-  """(output of the RestoreV2 node, the assignment that takes it)."""
+def _assignments(body: Body, restore: str) -> list[tuple[int, str, bytes]]:
+  """What takes the outputs of a RestoreV2 node.
+
+  Returns:
+    (output of the node, the assignment that takes it, the shape that it gets before
+    as `SavedVariable.shape`).
+  """
   found = []
-  pending = [((restore, i), i) for i in
+  pending = [((restore, i), i, b'') for i in
              range(len(body.nodes[restore].attr['dtypes'].list.type))]
   takers: dict[tuple[str, int], list[str]] = {}
   for name in body.nodes:
     for edge in body.data_edges(name):
       takers.setdefault((edge.source, edge.index), []).append(name)
   while pending:
-    tensor, position = pending.pop()
+    tensor, position, shape = pending.pop()
     for name in takers.get(tensor, ()):
       op = body.nodes[name].op
+      new_shape = _constant(body, body.data_edges(name)[-1]) if op == 'Reshape' else b''
       if op in _ASSIGNMENTS:
-        found.append((position, name))
-      elif op in _HANDED_ON:
-        pending.append(((name, 0), position))
+        found.append((position, name, shape))
+      elif op in _HANDED_ON or new_shape:
+        pending.append(((name, 0), position, new_shape or shape))
       else:
         raise UserError(
             f'The SavedModel restores more than variables from its checkpoint:'
             f' node {name!r} ({op}) takes an entry of it. Removing outputs is'
             ' supported for models whose checkpoint holds variables only.')
   return sorted(found)
+
+
+def _constant(body: Body, edge: Edge) -> bytes:
+  """The serialized value of a Const; empty for another node."""
+  node = body.nodes.get(edge.source)
+  return (node.attr['value'].tensor.SerializeToString(deterministic=True)
+          if node is not None and node.op == 'Const' else b'')
 
 
 def _entries(body: Body, restore: str) -> tuple[list[str], list[str]]:

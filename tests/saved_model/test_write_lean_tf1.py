@@ -113,6 +113,28 @@ def test_partitioned_variables_and_a_sharded_saver(tf, v1, save_v1, slim, use_re
   assert saved_models.variables_of(target) == {'half': [30]}
 
 
+@pytest.mark.parametrize('use_resource', [True, False])
+def test_saver_that_reshapes(tf, v1, save_v1, slim, use_resource):
+  def build(x):
+    kept, dropped = (v1.get_variable(key, initializer=np.zeros(6, np.float32))
+                     for key in ('kept', 'dropped'))
+    outputs = {'kept': x * kept, 'dropped': x * dropped}
+    return outputs, {'saver': v1.train.Saver(reshape=True)}
+
+  source = save_v1(build, use_resource=use_resource)
+  with tf.Graph().as_default(), v1.Session() as session:
+    v1.get_variable('kept', initializer=np.arange(6, dtype=np.float32).reshape(2, 3))
+    v1.get_variable('dropped', initializer=np.ones([3, 2], np.float32))
+    session.run(v1.global_variables_initializer())
+    v1.train.Saver().save(session, str(source / 'variables' / 'variables'),
+                          write_meta_graph=False, write_state=False)
+  target = _slim(slim, source, 'kept')
+  assert saved_models.variables_of(target) == {'kept': [2, 3]}
+  np.testing.assert_array_equal(
+      saved_models.run_v1(target, 'serving_default', {'x': _X})['kept'],
+      _X * np.arange(6, dtype=np.float32))
+
+
 @pytest.mark.both_stacks
 def test_old_loops_and_branches(tf, v1, save_v1, slim, old_control_flow):
   def build(x):
