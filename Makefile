@@ -26,7 +26,7 @@ PYTHON ?= $(shell for v in $(FITTING); do \
               $$p $(IS) $$v 2>/dev/null && echo $$p && exit; done; done)
 INSTALL := install --no-deps --no-build-isolation -r
 
-.PHONY: setup demo pictures test test-fast bench round-trip patch interop cluster \
+.PHONY: setup demo pictures zoo test test-fast bench round-trip patch interop cluster \
   lint lock clean
 
 setup: $(STAMP)
@@ -65,6 +65,9 @@ demo: setup
 
 pictures: setup
 	$(RUN) -m examples.pictures $(ARGS)
+
+zoo: setup
+	$(RUN) -m benchmarks.zoo --configs="$(CONFIGS)" $(ARGS)
 
 test: setup
 	$(RUN) -m pytest $(ARGS)
