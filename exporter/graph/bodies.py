@@ -45,15 +45,22 @@ class Call:
 
   Input `first_input + i` is argument i of every function; output j is result j
   of every callee. A loop has as many outputs as inputs, and one loop variable is
-  input i, output i, and argument and result i of the body.
+  input i, output i, and argument and result i of the body. A loop that TF2 made
+  counts its turns in its first variable and has their limit in the second.
   """
   callees: tuple[str, ...]
   condition: str | None = None
   first_input: int = 0
+  has_counters: bool = False
 
   @property
   def is_loop(self) -> bool:
     return self.condition is not None
+
+  @property
+  def counters(self) -> tuple[int, ...]:
+    """Positions of the variables by which the gradient of a loop counts."""
+    return (0, 1) if self.has_counters else ()
 
   @property
   def functions(self) -> tuple[str, ...]:
@@ -71,7 +78,8 @@ def call_of(node) -> Call | None:
   if node.op in ('Case', 'StatelessCase'):
     return Call(tuple(f.name for f in attr['branches'].list.func), first_input=1)
   if node.op in ('While', 'StatelessWhile'):
-    return Call((attr['body'].func.name,), condition=attr['cond'].func.name)
+    return Call((attr['body'].func.name,), condition=attr['cond'].func.name,
+                has_counters='_num_original_outputs' in attr and len(node.input) > 1)
   return None
 
 

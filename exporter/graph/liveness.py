@@ -165,6 +165,8 @@ class Liveness:
       self._mark_function(function)
     if call.is_loop:
       self._mark_result(call.condition, 0)
+      for position in call.counters:  # The loop's gradient looks for them there.
+        self._need_input(body_name, node_name, call, position)
     for position in range(len(edges) - call.first_input):
       if any((f, position) in self.arguments for f in call.functions):
         self._need_input(body_name, node_name, call, position)

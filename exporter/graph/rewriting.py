@@ -16,7 +16,7 @@ from exporter.graph.op_effects import Effect
 
 # Attributes that hold one entry for each input or for each output of a call.
 _PER_INPUT = ('Tin',)
-_PER_OUTPUT = ('Tout', 'output_shapes', '_output_shapes')
+_PER_OUTPUT = ('Tout', 'output_shapes')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,6 +130,10 @@ class BodyRewriter:
           data[call.first_input + i]
           for i in self._kept.arguments[call.functions[0]]]
       _keep_call_attributes(node, call, self._kept)
+      if '_output_shapes' in node.attr:
+        callee = self._liveness.bodies[call.callees[0]]
+        _keep_described_shapes(
+            node, len(callee.results), self._kept.results[callee.name])
     inputs = [self._reference(edge, text) for edge, text in data]
     inputs += [f'^{name}' for name in self._waits_for(node)]
     del node.input[:]
@@ -217,8 +221,18 @@ def _keep_call_attributes(node, call: Call, kept: Kept) -> None:
     _keep_attribute(node, name, outputs)
   # Positions among the inputs, in a list that only speeds up ordering.
   node.attr.pop('_read_only_resource_inputs', None)
-  # Read by the gradient of a loop or branch, in numbers that no longer hold.
-  node.attr.pop('_num_original_outputs', None)
+  # How many of the outputs, the first ones, were there before a gradient was made.
+  if '_num_original_outputs' in node.attr:
+    count = node.attr['_num_original_outputs'].i
+    node.attr['_num_original_outputs'].i = sum(i < count for i in outputs)
+
+
+def _keep_described_shapes(node, count: int, outputs: list[int]) -> None:
+  """Reduces what describes `count` outputs; what does not fit in number goes."""
+  if len(node.attr['_output_shapes'].list.shape) == count:
+    _keep_attribute(node, '_output_shapes', outputs)
+  else:
+    del node.attr['_output_shapes']
 
 
 def _keep_attribute(node, name: str, positions: list[int]) -> None:

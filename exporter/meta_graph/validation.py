@@ -112,8 +112,7 @@ class _Nodes:
         call.is_loop and self._arities[call.condition][1] != 1):
       raise self._does_not_fit(node)
     outputs = results.pop()
-    counts = {'Tin': passed, 'Tout': outputs, 'output_shapes': outputs,
-              '_output_shapes': outputs}
+    counts = {'Tin': passed, 'Tout': outputs, 'output_shapes': outputs}
     if call.is_loop:
       counts['T'] = passed
     for name, count in counts.items():

@@ -149,6 +149,23 @@ def test_gradients_stay_with_their_functions():
   assert [g.registered_op_type for g in graph.library.registered_gradients] == ['G']
 
 
+def test_loops_keep_what_their_gradients_count_with():
+  graph = graph_def(
+      ['x = Placeholder()', 'i = Const()', 'call = While[cond=cond body=body](i, i, x, x)'],
+      function('cond', 'i n a b', {'r': 'less:z:0'}, ['less = Less(a, a)']),
+      function('body', 'i n a b', {'i': 'add:z:0', 'n': 'n', 'a': 'a', 'b': 'b'},
+               ['add = Add(i, i)']))
+  graph.node[2].attr['_num_original_outputs'].i = 3
+  for _ in range(3):
+    graph.node[2].attr['_output_shapes'].list.shape.add()  # One too few.
+  kept = _prune(graph, 'call:3')
+  assert kept.results['body'] == [0, 1, 2, 3]
+  kept = _prune(graph, 'call:2')
+  assert kept.results['body'] == [0, 1, 2]
+  assert graph.node[2].attr['_num_original_outputs'].i == 3
+  assert '_output_shapes' not in graph.node[2].attr
+
+
 def test_colocation_with_what_has_gone_is_forgotten():
   graph = graph_def(['x = Placeholder()', 'dead = Exp(x)',
                      'a = Sin[_class=loc:@dead|loc:@x|other](x)',

@@ -100,6 +100,9 @@ class _Needs:
             for i in range(len(self.functions[name].signature.input_arg))}
       return
     called = [*callees, condition] if condition else callees
+    if condition and '_num_original_outputs' in node.attr:
+      # The gradient of a loop counts in the first two variables.
+      self.edges[vertex] |= {('argument', condition, i) for i in (0, 1)}
     self.edges[vertex] |= {('function', name) for name in called}
     if condition:
       self.edges[vertex].add(('result', condition, 0))
