@@ -27,7 +27,7 @@ PYTHON ?= $(shell for v in $(FITTING); do \
 INSTALL := install --no-deps --no-build-isolation -r
 
 .PHONY: setup demo pictures zoo test test-fast bench round-trip patch interop cluster \
-  lint lock clean
+  lint fuzz lock clean
 
 setup: $(STAMP)
 
@@ -87,6 +87,9 @@ interop: $(VENV)/interop
 # Spark needs a Java of 17 or later on PATH.
 cluster: $(VENV)/cluster
 	$(RUN) -m pytest -m cluster $(ARGS)
+
+fuzz: setup
+	$(RUN) tests/fuzz $(ARGS)
 
 patch: setup
 	$(RUN) -m patches --research_dir "$(RESEARCH)" $(ARGS)
