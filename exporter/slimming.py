@@ -154,7 +154,8 @@ def slim_saved_model(saved_model_dir: str,
         target, owned, warmup_images=warmup_images, serving_version=serving_version,
         signatures=[signature]) as directory:
       writing.write(lean, pruned, source, directory)
-      check.check_graph(SavedModelFiles.open(directory).serving_graph)
+      check.check_slimmed(SavedModelFiles.open(directory).serving_graph,
+                          source.serving_graph, source.directory)
   return report
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from exporter.errors import UserError
 from exporter.paths import plain_paths
 from exporter.saved_model import tensorflow_api
 
@@ -64,35 +65,103 @@ def check_signatures(saved_model_dir: str,
         f'The new SavedModel has the signatures {found} instead of {expected}.')
 
 
-def check_graph(meta_graph: Any) -> None:
-  """Imports the graph and each function, without variables and their memory.
+def check_slimmed(meta_graph: Any, source: Any, source_directory: str) -> None:
+  """Imports a slimmed graph, and tells whose fault it is where that fails.
+
+  Args:
+    meta_graph: MetaGraphDef of what was just written.
+    source: the one that it was made from.
+    source_directory: where that lies.
+
+  Raises:
+    UserError: TensorFlow cannot import the graph: the source is damaged, or pruning
+      has failed.
+  """
+  problem = import_problem(meta_graph)
+  if problem is None:
+    return
+  of_source = import_problem(source)
+  if of_source is not None:
+    raise UserError(f'The SavedModel {source_directory} is damaged: TensorFlow cannot'
+                    f' import it: {of_source}.')
+  raise UserError(
+      f'What is left of {source_directory} cannot be imported, though all of it can:'
+      f' {problem}; that is a fault of this program and not of the SavedModel. Nothing'
+      ' was written; please report it, with the SavedModel if you may.')
+
+
+def import_problem(meta_graph: Any) -> Optional[str]:
+  """Imports a graph and each function as loaders do, without the variables.
 
   A model with ops of a library that is not loaded here cannot be checked so.
 
-  Raises:
-    FailedCheck: something refers to what is not there, or a tensor of a
-      signature has another dtype or shape than the signature says.
+  Returns:
+    What refers to what is not there, or which tensor of a signature has another
+    dtype or shape than the signature says; None where all is well.
   """
+  foreign = _foreign_ops(meta_graph.graph_def)
+  listed = {op.name for op in meta_graph.meta_info_def.stripped_op_list.op}
+  if not foreign <= listed:
+    return (f'the op {min(foreign - listed)!r} is none of TensorFlow {tf.__version__},'
+            ' and the SavedModel does not list it')
+  if foreign:
+    logging.warning('The new SavedModel has not been checked, as there is no op %s in'
+                    ' TensorFlow itself.', ', '.join(sorted(foreign)))
+    return None
   try:
-    with tf.Graph().as_default() as graph:
-      tf.graph_util.import_graph_def(meta_graph.graph_def, name='')
-      for function in meta_graph.graph_def.library.function:
-        tensorflow_api.function_graph(function)
-    for signature in meta_graph.signature_def.values():
-      for info in (*signature.inputs.values(), *signature.outputs.values()):
-        if info.WhichOneof('encoding') == 'name' and ':' in info.name:
-          _check_tensor(graph.get_tensor_by_name(info.name), info)
-  except tf.errors.NotFoundError as e:
-    logging.warning('The new SavedModel has not been checked: %s', e.message)
-  except (ValueError, KeyError, TypeError, tf.errors.OpError) as e:
-    raise FailedCheck(f'The new SavedModel cannot be imported: {e}') from e
+    _import(meta_graph)
+  except Exception as e:  # Of any type, from Python's importer or the C library.
+    return ' '.join(str(e).split())[:_LONGEST_REASON].rstrip('.') or repr(e)
+  return None
+
+
+# TensorFlow's reasons may end in a whole stack or graph.
+_LONGEST_REASON = 300
+
+
+def _import(meta_graph: Any) -> None:
+  _check_attributes(meta_graph.graph_def)
+  with tf.Graph().as_default() as graph:
+    tf.graph_util.import_graph_def(meta_graph.graph_def, name='')
+    for function in meta_graph.graph_def.library.function:
+      tensorflow_api.function_graph(function)
+  for signature in meta_graph.signature_def.values():
+    for info in (*signature.inputs.values(), *signature.outputs.values()):
+      if info.WhichOneof('encoding') == 'name' and ':' in info.name:
+        _check_tensor(graph.get_tensor_by_name(info.name), info)
+
+
+def _check_attributes(graph_def: Any) -> None:
+  """Checks that nodes have what their ops require.
+
+  Of functions, loaders ask only when one is run, which may end the process.
+  """
+  nodes = _nodes(graph_def)
+  required = {op: [a.name for a in getattr(tensorflow_api.op_definition(op), 'attr', ())
+                   if not a.HasField('default_value')]
+              for op in {node.op for node in nodes}}
+  for node in nodes:
+    for name in required[node.op]:
+      if name not in node.attr or node.attr[name].WhichOneof('value') is None:
+        raise ValueError(f'the node {node.name!r}, a {node.op}, lacks its attribute'
+                         f' {name!r}')
+
+
+def _foreign_ops(graph_def: Any) -> set[str]:
+  """The ops that TensorFlow, with the libraries that are loaded, does not have."""
+  functions = {f.signature.name for f in graph_def.library.function}
+  return {op for op in {node.op for node in _nodes(graph_def)} - functions
+          if tensorflow_api.op_definition(op) is None}
+
+
+def _nodes(graph_def: Any) -> list[Any]:
+  return [*graph_def.node, *(n for f in graph_def.library.function for n in f.node_def)]
 
 
 def _check_tensor(tensor: Any, info: Any) -> None:
   said = tf.TensorSpec(info.tensor_shape, info.dtype)
   if tensor.dtype != said.dtype or not tensor.shape.is_compatible_with(said.shape):
-    raise FailedCheck(f'The signature of the new SavedModel says {said} of'
-                      f' {info.name}, which is {tensor}.')
+    raise ValueError(f'its signature says {said} of {info.name}, which is {tensor}')
 
 
 def _spec(tensor: Any) -> tuple[tf.DType, Optional[list[Optional[int]]]]:

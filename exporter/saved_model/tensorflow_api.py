@@ -30,6 +30,12 @@ def function_graph(function_def: Any) -> Any:
   return convert(function_def)
 
 
+def op_definition(name: str) -> Any:
+  """The OpDef of an op type of TensorFlow or a library that is loaded; else None."""
+  from tensorflow.python.framework import op_def_registry
+  return op_def_registry.get(name)
+
+
 def write_fingerprint(saved_model_dir: str) -> None:
   """Writes `fingerprint.pb`, as the TensorFlow versions that have one do."""
   try:
