@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 # The tags of the MetaGraph that servers and loaders take if they are told nothing.
 SERVE = frozenset({'serve'})
 
+# What else TensorFlow reads, and what to do for this package.
+_OTHER_FORMS = {
+    'saved_model.pbtxt': 'that is text: parse it with google.protobuf.text_format and'
+                         ' write the message beside it as saved_model.pb',
+    'saved_model.cpb': 'that is a graph of more than 2 GB in pieces: save the model with'
+                       ' its large constants as variables, so that it becomes one file'
+}
+
+# The most that a message can hold, and so a saved_model.pb.
+MOST_BYTES = (1 << 31) - 1
+
 
 @dataclasses.dataclass(frozen=True)
 class SavedModelFiles:
@@ -93,6 +104,9 @@ def find_saved_model(directory: str | os.PathLike[str]) -> str:
     raise UserError(
         f'{directory} is a file; give the directory of a SavedModel, the one that'
         ' holds saved_model.pb.')
+  for name, what_to_do in _OTHER_FORMS.items():
+    if os.path.isfile(os.path.join(directory, name)):
+      raise UserError(f'{directory} has {name} and no saved_model.pb; {what_to_do}.')
   raise UserError(
       f'{directory} is no SavedModel: there is no saved_model.pb in it, nor in its'
       ' subdirectory saved_model, nor in a numbered one.')
@@ -149,6 +163,9 @@ def _is_saved_model(folder: str) -> bool:
 def _parse(path: str, message_class: Any) -> SavedModel:
   from google.protobuf.message import DecodeError
   try:
+    if os.path.getsize(path) > MOST_BYTES:
+      raise UserError(f'{path} has more than 2 GB, which no SavedModel can have; it is'
+                      ' damaged, or another kind of file.')
     with open(path, 'rb') as f:
       return message_class.FromString(f.read())
   except OSError as e:

@@ -18,7 +18,7 @@ from exporter.meta_graph import object_graph
 from exporter.meta_graph import pruning as saved_model_pruning
 from exporter.saved_model import tensorflow_api
 from exporter.saved_model import variable_bundle
-from exporter.saved_model.files import SavedModelFiles
+from exporter.saved_model.files import MOST_BYTES, SavedModelFiles
 
 
 def write_lean(source: str, target: str,
@@ -55,6 +55,10 @@ def prune(source: SavedModelFiles, outputs: Mapping[str, Sequence[str]]):
   pruned = saved_model_pruning.prune_meta_graph(
       lean.meta_graphs[0], outputs,
       variable_bundle.read_object_graph(source.variables_prefix))
+  # A copy of a body may weigh more than what went.
+  if lean.ByteSize() > MOST_BYTES:
+    raise UserError(f'What is left of {source.directory} has more than 2 GB, which no'
+                    ' saved_model.pb can hold; keep fewer outputs or signatures.')
   return lean, pruned
 
 
