@@ -29,11 +29,15 @@ def find_images(patterns: Sequence[str]) -> list[str]:
     Absolute paths, or URLs.
 
   Raises:
-    UserError: one of the patterns means nothing.
+    UserError: one of the patterns means nothing, or where it leads cannot be read.
   """
   found = set()
   for pattern in patterns:
-    matches = _find_remote(pattern) if is_url(pattern) else _find_local(pattern)
+    try:
+      matches = _find_remote(pattern) if is_url(pattern) else _find_local(pattern)
+    except OSError as e:
+      reason = e.strerror or str(e).splitlines()[0].rstrip('.')
+      raise UserError(f'--images={pattern!r} cannot be read: {reason}.') from e
     if not matches:
       raise UserError(f'No image matches --images={pattern!r}{_hint(pattern)}.')
     found.update(matches)
@@ -51,9 +55,15 @@ def _find_local(pattern: str) -> list[str]:
   if os.path.isfile(pattern):
     return [pattern]
   if os.path.isdir(pattern):
-    return [os.path.join(folder, name) for folder, _, names in os.walk(pattern)
+    return [os.path.join(folder, name)
+            for folder, _, names in os.walk(pattern, onerror=_raise)
             for name in names if _is_image(name)]
   return [path for path in glob.iglob(pattern, recursive=True) if os.path.isfile(path)]
+
+
+def _raise(error: OSError) -> None:
+  """For what `os.walk` would pass over: images that nobody would miss."""
+  raise error
 
 
 def _find_remote(url: str) -> list[str]:

@@ -58,3 +58,17 @@ def test_name_that_no_table_can_hold_is_told(folder):
   with pytest.raises(UserError) as error:
     find_images([str(folder)])
   assert r'\xff.jpg' in str(error.value)
+
+
+@pytest.mark.parametrize('prefix', ['', 'file://'])
+def test_folder_that_cannot_be_read_is_told(folder, monkeypatch, prefix):
+  def closed(*unused_args):
+    raise PermissionError(13, 'Permission denied')
+
+  if prefix:
+    pattern = f'file:///{"n" * 300}/*.jpg'  # Which no file system can even look up.
+  else:
+    pattern = str(folder)
+    monkeypatch.setattr(os, 'scandir', closed)  # Root may read all.
+  with pytest.raises(UserError, match='--images=.* cannot be read: .*name|denied'):
+    find_images([pattern])
