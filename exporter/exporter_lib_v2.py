@@ -33,6 +33,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
+from absl import logging
 
 from exporter.detection import checkpoint
 from exporter.detection import checkpoint_fit
@@ -334,6 +335,7 @@ def export_inference_graph(input_type,
                            side_input_names='',
                            *,
                            trained_checkpoint_prefix: str | None = None,
+                           use_moving_averages: bool = False,
                            input_shape: str | Sequence[int | None] | None = None,
                            label_map_path: str | None = None,
                            output_selection: OutputSelection | None = None,
@@ -369,6 +371,9 @@ def export_inference_graph(input_type,
     side_input_names: the same.
     trained_checkpoint_prefix: the checkpoint itself, such as `training/ckpt-12`,
       in place of the latest one in `trained_checkpoint_dir`.
+    use_moving_averages: whether to export, as `checkpoint/` too, the averages of the
+      weights that training with `use_moving_average` keeps; otherwise, as upstream,
+      the weights of its last step.
     input_shape: fixed sizes of the first input, such as `[4, 640, 640, 3]` or
       `'4,640,640,3'`, -1 or None where unknown; `[4]` for the types that take
       strings. None: any size, as upstream.
@@ -409,7 +414,8 @@ def export_inference_graph(input_type,
       serving_version, tuple(specs)) as directory, \
       plain_paths.of_checkpoint(checkpoint_path) as checkpoint_path:
     module, functions, trackable = _restored_and_traced(
-        pipeline_config, checkpoint_path, specs, side_inputs, names, stages)
+        pipeline_config, checkpoint_path, use_moving_averages, specs, side_inputs, names,
+        stages)
     _write(directory, pipeline_config, module, functions, trackable, label_map_path,
            specs[DEFAULT].selection is not None, stages)
     if verify:
@@ -452,12 +458,16 @@ def _signature_specs(input_type, input_shape, output_selection, compact_options,
   return {name: spec.lean() if is_lean else spec for name, spec in specs.items()}
 
 
-def _restored_and_traced(pipeline_config, checkpoint_path, specs, side_inputs,
-                         names_by_id, stages):
+def _restored_and_traced(pipeline_config, checkpoint_path, use_moving_averages, specs,
+                         side_inputs, names_by_id, stages):
   """The first module, concrete functions by signature, a Checkpoint of the model.
 
   Every variable of the model is proven to come from `checkpoint_path`.
   """
+  if pipeline_config.eval_config.use_moving_averages and not use_moving_averages:
+    logging.warning('The config says that evaluation uses the moving averages of the'
+                    ' weights; this export holds the weights of the last step.'
+                    ' use_moving_averages exports the averages.')
   side_input_names = [name for _, _, name in side_inputs]
 
   def attempt(trace):
@@ -481,6 +491,8 @@ def _restored_and_traced(pipeline_config, checkpoint_path, specs, side_inputs,
       functions = {name: trace(module.__call__)
                    for name, module in zip(specs, modules)}
       status.assert_existing_objects_matched()
+      if use_moving_averages:
+        fit.assign_averages()
       for function in functions.values():
         checkpoint.assert_declared_shapes(function.graph.variables)
     return modules[0], functions, trackable

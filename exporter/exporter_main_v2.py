@@ -57,6 +57,10 @@ _TRAINED_CHECKPOINT_PREFIX = flags.DEFINE_string(
     'trained_checkpoint_prefix', None,
     'The checkpoint itself, e.g. `training/ckpt-12`, in place of the latest one in'
     ' trained_checkpoint_dir.')
+_USE_MOVING_AVERAGES = flags.DEFINE_boolean(
+    'use_moving_averages', False,
+    'Export the averages of the weights that training with use_moving_average keeps in'
+    ' the checkpoint, as evaluation uses them, and not those of the last step.')
 _OUTPUT_DIRECTORY = flags.DEFINE_string(
     'output_directory', None,
     'Folder of the export; appears complete or not at all.')
@@ -173,6 +177,7 @@ def main():
       main.input_type, config, _TRAINED_CHECKPOINT_DIR.value,
       _OUTPUT_DIRECTORY.value, *side_inputs,
       trained_checkpoint_prefix=_TRAINED_CHECKPOINT_PREFIX.value,
+      use_moving_averages=_USE_MOVING_AVERAGES.value,
       input_shape=main.shape,
       label_map_path=_LABEL_MAP_PATH.value,
       output_selection=main.selection,

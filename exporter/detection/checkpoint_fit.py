@@ -19,6 +19,8 @@ from exporter.detection import tracing
 from exporter.errors import UserError
 
 _OBJECT_GRAPH = '_CHECKPOINTABLE_OBJECT_GRAPH'
+# The slot in which upstream's optimizer averages a variable.
+_AVERAGE = 'average'
 
 # What a variable belongs to, by words in its name or place, and the fields of the
 # pipeline config that its shape follows from. The first that is found counts.
@@ -43,10 +45,10 @@ class CheckpointFit:
   def __init__(self, path: str, trackable):
     self._path = path
     self._trackable = trackable
-    reader = tf.train.load_checkpoint(path)
-    self._shapes = reader.get_variable_to_shape_map()
+    self._reader = tf.train.load_checkpoint(path)
+    self._shapes = self._reader.get_variable_to_shape_map()
     self._nodes = trackable_object_graph_pb2.TrackableObjectGraph.FromString(
-        reader.get_tensor(_OBJECT_GRAPH)).nodes
+        self._reader.get_tensor(_OBJECT_GRAPH)).nodes
 
   def check_holds_a_model(self) -> None:
     """Raises UserError where the checkpoint has no variable of any model."""
@@ -101,17 +103,44 @@ class CheckpointFit:
           f' {_name(missing[0])}.')
     self.check_shapes()
 
+  def assign_averages(self) -> None:
+    """Gives the finished model's variables the moving averages of their training.
+
+    An optimizer with `use_moving_average` keeps them in slots. A variable without
+    one, which is not trained, stays as it is.
+
+    Raises:
+      UserError: the checkpoint holds none of this model.
+    """
+    averages = {slot.original_variable_node_id: slot.slot_variable_node_id
+                for node in self._nodes for slot in node.slot_variables
+                if slot.slot_name == _AVERAGE}
+    averaged = [(variable, averages[node]) for _, variable, node in self._placed()
+                if node in averages]
+    if not averaged:
+      raise UserError(
+          f'The checkpoint {self._path} holds no moving averages of the weights, which'
+          ' use_moving_averages would export; training keeps them where the optimizer'
+          ' in its config has use_moving_average: true.')
+    for variable, node in averaged:
+      variable.assign(self._reader.get_tensor(self._key_at(node)))
+
   @property
   def _does_not_fit(self) -> str:
     return (f'The checkpoint {self._path} does not fit the model of the pipeline'
             ' config')
 
   def _compared(self) -> Collection[tuple[str, tf.Variable, list[int] | None]]:
-    """Place, variable, and its shape in the checkpoint, None where it has none.
+    """Place, variable, and its shape in the checkpoint, None where it has none."""
+    return [(place, variable, self._shape_at(node))
+            for place, variable, node in self._placed()]
+
+  def _placed(self) -> Collection[tuple[str, tf.Variable, int | None]]:
+    """Place, variable, and its node in the checkpoint, None where it has no value.
 
     A variable may hang in several places, of which the checkpoint may lack some.
     """
-    found = {}
+    found: dict[int, tuple[str, tf.Variable, int | None]] = {}
     # All that is met is kept: of what is let go, the next one may have the id.
     met: dict[int, tuple[object, bool]] = {}
     roots = {child.local_name: child.node_id for child in self._nodes[0].children}
@@ -122,9 +151,9 @@ class CheckpointFit:
         continue
       met[id(item)] = (item, node is not None)
       if isinstance(item, tf.Variable):
-        shape = self._shape_at(node)
-        if shape is not None or id(item) not in found:
-          found[id(item)] = (place, item, shape)
+        has_value = self._key_at(node) is not None
+        if has_value or id(item) not in found:
+          found[id(item)] = (place, item, node if has_value else None)
         continue
       children = {} if node is None else {
           child.local_name: child.node_id for child in self._nodes[node].children}
@@ -134,10 +163,15 @@ class CheckpointFit:
     return found.values()
 
   def _shape_at(self, node: int | None) -> list[int] | None:
+    key = self._key_at(node)
+    return None if key is None else self._shapes[key]
+
+  def _key_at(self, node: int | None) -> str | None:
+    """The checkpoint entry of an object; None where it has no value of its own."""
     if node is None:
       return None
     keys = [attribute.checkpoint_key for attribute in self._nodes[node].attributes]
-    return next((self._shapes[key] for key in keys if key in self._shapes), None)
+    return next((key for key in keys if key in self._shapes), None)
 
 
 @contextlib.contextmanager
