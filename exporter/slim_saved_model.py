@@ -45,6 +45,13 @@ _IN_PLACE = flags.DEFINE_boolean(
     'Replace saved_model_dir itself, once the new one is complete.')
 _DRY_RUN = flags.DEFINE_boolean(
     'dry_run', False, 'Only print what would go; write nothing.')
+_VERIFY = flags.DEFINE_boolean(
+    'verify', False,
+    'Run both on random inputs that fit the signature, or on --image, before the new one'
+    ' takes its place. Without Grappler, the optimizer of graphs, all kept outputs must'
+    ' be the same bit for bit; with it the largest difference is printed.')
+_IMAGE = flags.DEFINE_multi_string(
+    'image', [], 'Image file for --verify to run both on; may be given several times.')
 _SERVING = command_line.define_serving_flags()
 
 
@@ -60,7 +67,7 @@ def main():
       _SAVED_MODEL_DIR.value, _OUTPUT_DIRECTORY.value, selection,
       _SIGNATURE.value, _KEEP_OTHER_SIGNATURES.value, _IN_PLACE.value,
       _DRY_RUN.value, _SERVING.serving_version.value, _SERVING.warmup_image.value,
-      parse_tag_set(_TAG_SET.value))
+      parse_tag_set(_TAG_SET.value), _VERIFY.value, _IMAGE.value)
   print_report(report, _DRY_RUN.value)
 
 
@@ -91,6 +98,8 @@ def print_report(report: SlimReport, dry_run: bool = False) -> None:
                     f' {", ".join(names)}', highlight=False)
   if report.moved_tensors:
     _print_moved_tensors(console, report.moved_tensors, dry_run)
+  if report.comparison:
+    console.print(f'Verified: {report.comparison}.', highlight=False)
   if not report.is_callable:
     console.print('The loaded object has its signatures; it cannot be called.')
 

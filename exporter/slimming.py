@@ -22,6 +22,8 @@ from exporter.errors import UserError, did_you_mean
 from exporter.output_keys import OutputSelection
 from exporter.publishing import export_folder
 from exporter.saved_model.files import SavedModelFiles, find_saved_model, newest_version
+from exporter.serving import comparison, image_request
+from exporter.serving.comparison import Comparison
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +76,7 @@ class SlimReport:
       slimmed signature; else it has its signatures alone.
     moved_tensors: outputs whose tensors have other names now, for those who fetch
       tensors by name.
+    comparison: of both, where that was asked for.
   """
   before: Contents
   after: Contents
@@ -81,6 +84,7 @@ class SlimReport:
   dropped_objects: tuple[str, ...]
   is_callable: bool
   moved_tensors: tuple[MovedTensor, ...] = ()
+  comparison: Comparison | None = None
 
 
 def slim_saved_model(saved_model_dir: str,
@@ -92,7 +96,9 @@ def slim_saved_model(saved_model_dir: str,
                      dry_run: bool = False,
                      serving_version: int | None = None,
                      warmup_images: Sequence[str] = (),
-                     tag_set: Iterable[str] | None = None) -> SlimReport:
+                     tag_set: Iterable[str] | None = None,
+                     verify: bool = False,
+                     verify_images: Sequence[str] = ()) -> SlimReport:
   """Writes a SavedModel with only the selected outputs of a signature.
 
     >>> report = slim_saved_model(
@@ -120,11 +126,14 @@ def slim_saved_model(saved_model_dir: str,
     warmup_images: image files with which TensorFlow Serving warms it up.
     tag_set: the tags of the MetaGraph to slim, where there are several; None: the
       one tagged `serve` and nothing else.
+    verify: run both before the new one takes its place, see `comparison.compare`.
+    verify_images: on these image files rather than on random inputs.
 
   Raises:
     UserError: an argument does not fit, or the SavedModel cannot be read or
-      holds something that cannot be pruned.
+      holds something that cannot be pruned, or the comparison finds a difference.
   """
+  _check_verifies(verify, verify_images, dry_run)
   warmup_images = [os.fspath(image) for image in warmup_images]
   if in_place:
     _check_is_no_version(saved_model_dir)
@@ -156,6 +165,10 @@ def slim_saved_model(saved_model_dir: str,
       writing.write(lean, pruned, source, directory)
       check.check_slimmed(SavedModelFiles.open(directory).serving_graph,
                           source.serving_graph, source.directory)
+      if verify:
+        report = dataclasses.replace(report, comparison=comparison.compare(
+            source.directory, directory, {name: keys for name, keys in outputs.items() if keys},
+            verify_images, list(source.serving_graph.meta_info_def.tags)))
   return report
 
 
@@ -169,6 +182,17 @@ def contents_of(saved_model_dir: str,
   environment.check_tensorflow()
   source = SavedModelFiles.open(saved_model_dir)
   return _contents(source, source.proto, source.serving_graph, signature)
+
+
+def _check_verifies(verify: bool, images: Sequence[str], dry_run: bool) -> None:
+  if images and not verify:
+    raise UserError(f'The image {images[0]} is what --verify compares on, which is not'
+                    ' given.')
+  if verify and dry_run:
+    raise UserError('--dry_run writes nothing that --verify could run; leave one of'
+                    ' them out.')
+  for image in images:
+    image_request.read_image_file(image)
 
 
 def _check_is_no_version(saved_model_dir: str) -> None:

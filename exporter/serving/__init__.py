@@ -3,6 +3,7 @@
 What other folders use:
 
 * `image_request`: the request that carries an image, and running a model on it.
+* `comparison`: what a SavedModel and what is left of it give for the same inputs.
 * `warmup_requests`: such requests in the file that TensorFlow Serving warms up with.
 * `payload_sizes`: the bytes of each output on gRPC and as JSON; `payload_table` and
   `payload_chart` show them.
