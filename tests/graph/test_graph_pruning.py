@@ -31,6 +31,26 @@ def test_keeps_what_an_output_of_the_main_graph_needs():
                              'd = Cos(x)']
 
 
+def test_the_graph_that_the_docstring_of_the_folder_draws():
+  def drawn():
+    return graph_def(
+        ['image = Placeholder()', 'w = VarHandleOp()', 'v = VarHandleOp()',
+         'call = StatefulPartitionedCall[f=f Tin=1|2|3 Tout=4|5](image, w, v)'],
+        function('f', 'image w v', {'boxes': 'conv:z:0', 'masks': 'mask:z:0'},
+                 ['read_w = ReadVariableOp(w)', 'conv = Conv2D(image, read_w:value:0)',
+                  'read_v = ReadVariableOp(v)', 'mask = Mul(read_v:value:0, conv:z:0)']))
+  graph = drawn()
+  assert _prune(graph, 'call:0').results == {'f': [0]}
+  assert [line.partition(' ')[0] for line in lines_of(graph)] == ['image', 'w', 'call']
+  assert [line.partition(' ')[0] for line in lines_of(graph, 'f')] == ['read_w', 'conv']
+  definition = function_of(graph, 'f')
+  assert [a.name for a in definition.signature.input_arg] == ['image', 'w']
+  assert list(definition.ret) == ['boxes']
+  graph = drawn()
+  assert _prune(graph, 'call:1').tensor_name('call:1') == 'call:0'
+  assert lines_of(graph) == lines_of(drawn())  # Masks need all.
+
+
 def test_numbers_the_rest_of_arguments_and_results_anew():
   graph = graph_def(
       ['x = Placeholder()', 'y = Placeholder()',
