@@ -27,8 +27,8 @@ from exporter.batch import running
 from exporter.batch.rows import MASK_FORMS, RowOptions
 from exporter.detection import needless_imports
 from exporter.errors import UserError
+from exporter.protos import label_map
 from exporter.saved_model.signature import DEFAULT_SIGNATURE, read_signature
-from exporter.serving import label_map
 
 
 def _define_flags() -> None:
@@ -119,7 +119,7 @@ def _options(args) -> running.BatchOptions:
         list(signature.outputs)))
   names = None
   if args.label_map_path is not None:
-    names = tuple(sorted(label_map.read_class_names(args.label_map_path).items()))
+    names = tuple(sorted(label_map.read(args.label_map_path).items()))
   rows = RowOptions(
       normalized=args.normalized or args.format == 'tfrecord',
       min_score=args.min_score, max_detections=args.max_detections, masks=args.masks,

@@ -28,12 +28,12 @@ from exporter import command_line
 from exporter.detection import needless_imports
 from exporter.errors import UserError, did_you_mean
 from exporter.paths.urls import check_is_local
+from exporter.protos import label_map
 from exporter.saved_model.files import parse_tag_set
 from exporter.saved_model.signature import DEFAULT_SIGNATURE, read_signature
 from exporter.serving import detections as detections_lib
 from exporter.serving import drawing
 from exporter.serving import image_request
-from exporter.serving.label_map import read_class_names
 
 # What people ask for; Pillow writes others too.
 _COMMON = ('.png', '.jpg', '.jpeg', '.webp', '.gif', '.bmp', '.tif')
@@ -97,7 +97,7 @@ def main() -> None:
   # Every mistake is told before a model is loaded.
   drawing.read_photo(args.image)
   check_output(args.output, args.image)
-  names = {} if args.label_map is None else read_class_names(args.label_map)
+  names = {} if args.label_map is None else label_map.read(args.label_map)
   style = drawing.Style(args.min_score, args.mask_threshold, names)
   detections = _detections(args)
   draw_file(args.image, detections, args.output, style)

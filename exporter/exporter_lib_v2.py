@@ -43,7 +43,6 @@ from exporter.detection import input_shapes
 from exporter.detection import inputs
 from exporter.detection import key_hints
 from exporter.detection import keypoint_label_map
-from exporter.detection import label_map
 from exporter.detection import model_errors
 from exporter.detection import shared_detection
 from exporter.detection import signature_specs
@@ -58,6 +57,7 @@ from exporter.detection.stages import Stages
 from exporter.errors import UserError
 from exporter.output_keys import OutputSelection
 from exporter.paths import plain_paths
+from exporter.protos import label_map
 from exporter.publishing import export_folder
 from exporter.saved_model import check
 from exporter.saved_model import function_saving

@@ -36,11 +36,11 @@ from exporter.detection import compact_options
 from exporter.detection import environment
 from exporter.detection import input_shapes
 from exporter.detection import inputs
-from exporter.detection import label_map
 from exporter.detection import needless_imports
 from exporter.detection import output_profile
 from exporter.detection import signature_specs
 from exporter.detection.signature_specs import DEFAULT, SignatureSpec
+from exporter.protos import label_map
 from exporter.publishing import export_folder
 
 _INPUT_TYPE = flags.DEFINE_string(

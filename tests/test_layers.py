@@ -18,7 +18,7 @@ _MAY_IMPORT = {
     'errors': set(),
     'output_keys': {'errors', 'paths'},
     'paths': {'errors'},
-    'protos': {'errors'},
+    'protos': {'errors', 'paths'},
     'graph': _BOTTOM,
     'meta_graph': _BOTTOM | {'graph'},
     'saved_model': _BOTTOM | {'meta_graph', 'graph'},

@@ -17,12 +17,12 @@ What the top of the package uses:
 * `tracing`: traces a function once, without AutoGraph where that is possible.
 * `compact_options` and `compact_outputs`: what may be made smaller, as typed, and
   in the graph.
-* `label_map`: reads one; `class_names` says in the graph what was detected.
+* `class_names`: says in the graph what was detected.
 * `output_profile`: the selection and these options, of a file and the flags.
 * `output_sizes`: what a model returns for one image; `sample_inputs` makes one.
 * `stages`: says how long each part of an export took.
 
 `environment`, `needless_imports`, `inputs`, `input_shapes`, `signature_specs`,
-`checkpoint_choice`, `compact_options`, `label_map`, `output_profile`, `output_sizes` and
-`stages` do without TensorFlow.
+`checkpoint_choice`, `compact_options`, `output_profile`, `output_sizes` and `stages` do
+without TensorFlow.
 """

@@ -3,4 +3,5 @@
 At the very bottom, and every folder may import it.
 
 * `declared`: makes a message class of a table of its fields.
+* `label_map`: reads what the classes are called.
 """

@@ -12,5 +12,5 @@ What other folders use:
 * `grpc_size`: bytes of a `PredictResponse`, without making one.
 * `rest_json`: the JSON that TensorFlow Serving writes, byte for byte.
 * `detections`: those of one image, out of a model or a saved response; `drawing` draws
-  them on the photo, `masks` pastes their masks, `label_map` has the classes' names.
+  them on the photo, `masks` pastes their masks.
 """

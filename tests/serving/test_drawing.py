@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from exporter.errors import UserError
 from exporter.serving import drawing
-from exporter.serving.label_map import read_class_names
 from image_files import write_image_files
 
 _DETECTIONS = {
@@ -116,28 +114,3 @@ def test_photos_are_read_as_models_see_them(tmp_path):
   upper = np.array(Image.open(tmp_path / 'bits_16.png')).astype(int) // 256
   np.testing.assert_array_equal(
       np.array(drawing.read_photo(tmp_path / 'bits_16.png'))[..., 0], upper)
-
-
-@pytest.mark.parametrize('content, names', [
-    ("item { id: 1 name: '/m/01g317' display_name: 'person' }", {1: 'person'}),
-    ('\ufeffitem {\r\n  id: 2\r\n  name: "Ärztin"\r\n'
-     '  keypoints { id: 0 label: "x" }\r\n}\r\n',
-     {2: 'Ärztin'}),
-    ('item { id: 1 name: "a" future_field: 3 } item { id: 9 }', {1: 'a', 9: ''}),
-])
-def test_label_maps(tmp_path, content, names):
-  (tmp_path / 'map.pbtxt').write_text(content, encoding='utf-8', newline='')
-  assert read_class_names(tmp_path / 'map.pbtxt') == names
-
-
-@pytest.mark.parametrize('content, says', [
-    (None, 'No such file'), (b'', 'holds no item'), (b'\xff\xfe\0', 'not UTF-8'),
-    (b'item { id: x }', 'line 1:1[23]'), (b'person\ncar\n', 'is not one: line'),
-    (b'item { id: 1 } item { id: 1 }', 'two items with the id 1')])
-def test_what_is_no_label_map(tmp_path, content, says):
-  path = tmp_path / 'map.pbtxt'
-  if content is not None:
-    path.write_bytes(content)
-  with pytest.raises(UserError, match=says) as raised:
-    read_class_names(path)
-  assert str(path) in str(raised.value)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from exporter.detection import label_map
 from exporter.errors import UserError
+from exporter.protos import label_map
 
 _MAP = '''
 # A comment.
@@ -22,6 +22,12 @@ def path(tmp_path):
 
 def test_display_names_go_before_names(path):
   assert label_map.read(path) == {1: 'Mensch', 3: 'cat', 90: 'baär'}
+
+
+def test_what_other_tools_write(path):
+  path.write_text('\ufeffitem {\r\n  id: 2\r\n  name: "Ärztin"\r\n  future_field: 3\r\n}\r\n',
+                  encoding='utf-8', newline='')
+  assert label_map.read(path) == {2: 'Ärztin'}
 
 
 @pytest.mark.parametrize('text, words', [

@@ -55,5 +55,5 @@ def _parse(path, text: str):
 @functools.cache
 def _label_map_class():
   return message_class(
-      'exporter.detection.label_map',
+      'exporter.protos.label_map',
       {'Item': _ITEM, 'LabelMap': {'item': (1, 'Item*')}}, 'LabelMap', syntax='proto2')
