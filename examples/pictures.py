@@ -59,14 +59,20 @@ def save_payload(path: pathlib.Path) -> None:
   """Draws the sizes of the 1024 px model; traces it, in half a minute."""
   from exporter import exporter_lib_v2
   from exporter.detection import pipeline_config
-  from exporter.output_keys import load_profile
   from exporter.serving import payload_chart
 
   sizes = exporter_lib_v2.list_outputs(
       'image_tensor', pipeline_config.read(str(_PIPELINE), ''))
-  kept = load_profile(_PROFILE).select(size.key for size in sizes)
   payload_chart.save_chart(str(path), payload('stock', sizes), payload(
-      f'--output_config={_PROFILE}', [s for s in sizes if s.key in kept]))
+      f'--output_config={_PROFILE}', selected(sizes)))
+
+
+def selected(sizes):
+  """The `OutputSize`s that the profile keeps."""
+  from exporter.output_keys import load_profile
+  from exporter.paths import profiles
+  kept = load_profile(_PROFILE, profiles.FOLDER).select(size.key for size in sizes)
+  return [size for size in sizes if size.key in kept]
 
 
 def payload(name: str, sizes):

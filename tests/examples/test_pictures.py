@@ -39,3 +39,10 @@ def test_chart_takes_the_sizes_of_a_traced_model(tmp_path):
   payload_chart.save_chart(
       str(tmp_path / 'chart.png'), before, pictures.payload('lean', sizes[:1]))
   assert Image.open(tmp_path / 'chart.png').width > 1000
+
+
+def test_the_profile_selects_what_the_chart_shows():
+  keys = ('detection_boxes', 'detection_classes', 'detection_masks',
+          'detection_scores', 'num_detections')
+  sizes = [OutputSize(key, 'float32', (1, 100), 400) for key in (*keys, 'anchors')]
+  assert pictures.selected(sizes) == sizes[:-1]
