@@ -101,15 +101,20 @@ class Body:
     arguments: position by name; empty for the main graph.
     results: the edge behind each output; empty for the main graph.
     control_results: names of the nodes that the function promises to run.
+    implements: what the function says that it implements; TensorFlow calls, on
+      another device, another function that says the same. Empty for most.
+    gradients: names of the functions that stand as its gradients.
   """
 
   def __init__(self, name, node_defs, arguments=(), results=(),
-               control_results=()):
+               control_results=(), implements=(), gradients=()):
     self.name = name
     self.nodes = {node.name: node for node in node_defs}
     self.arguments = {argument: i for i, argument in enumerate(arguments)}
     self.results = list(results)
     self.control_results = list(control_results)
+    self.implements = implements
+    self.gradients = tuple(gradients)
     self._edges = {}
 
   def narrow(self, node_name: str, inputs: Sequence[str]) -> None:
@@ -168,6 +173,9 @@ class Body:
 def bodies_of(graph_def) -> dict[str, Body]:
   """The main graph under MAIN_GRAPH, and each library function by its name."""
   bodies = {MAIN_GRAPH: Body(MAIN_GRAPH, graph_def.node)}
+  gradients: dict[str, list[str]] = {}
+  for gradient in graph_def.library.gradient:
+    gradients.setdefault(gradient.function_name, []).append(gradient.gradient_func)
   for function in graph_def.library.function:
     signature = function.signature
     bodies[signature.name] = Body(
@@ -175,5 +183,19 @@ def bodies_of(graph_def) -> dict[str, Body]:
         function.node_def,
         [argument.name for argument in signature.input_arg],
         [parse_edge(function.ret[output.name]) for output in signature.output_arg],
-        function.control_ret.values())
+        function.control_ret.values(), _implements(function),
+        gradients.get(signature.name, ()))
   return bodies
+
+
+def _implements(function) -> tuple[bytes, ...]:
+  """The interface by which TensorFlow tells which functions are alike.
+
+  One function has an implementation for inference and one for training, which
+  takes and gives other tensors and has one of the other two attributes.
+  """
+  if 'api_implements' not in function.attr:
+    return ()
+  return tuple(
+      function.attr[name].s if name in function.attr else b'' for name in (
+          'api_implements', 'forward_function_name', 'backward_function_name'))

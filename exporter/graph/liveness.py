@@ -57,6 +57,8 @@ class Liveness:
   def __init__(self, bodies: dict[str, Body], effects: OpEffects):
     self.bodies = bodies
     self.effects = effects
+    self._alike = _alike(bodies)
+    self._calls_of_nodes: dict[tuple[str, str], Call | None] = {}
     self._calls: dict[str, set[tuple[str, str]]] = {}
     self._pending: list[tuple[str, str]] = []
     self.nodes: set[tuple[str, str]] = set()
@@ -93,7 +95,7 @@ class Liveness:
     while self._pending:
       body_name, node_name = self._pending.pop()
       node = self.bodies[body_name].nodes[node_name]
-      call = call_of(node)
+      call = self._call(body_name, node_name)
       if call is None:
         for function in (node.op, *functions_named_in(node)):
           self._mark_whole_function(function)
@@ -109,7 +111,7 @@ class Liveness:
       self._mark_argument(body_name, body.arguments[edge.source])
       return
     self._mark_node(body_name, edge.source)
-    call = call_of(body.nodes[edge.source])
+    call = self._call(body_name, edge.source)
     if call is not None and not edge.is_control:
       self._need_output(body_name, edge.source, call, edge.index)
 
@@ -146,12 +148,25 @@ class Liveness:
   def _mark_for_its_effect(self, body_name: str, node_name: str) -> None:
     """Marks a check or change; one that is a call, with the checks inside."""
     self._mark_node(body_name, node_name)
-    call = call_of(self.bodies[body_name].nodes[node_name])
+    call = self._call(body_name, node_name)
     for function in call.functions if call else ():
       inner = self.bodies[function]
       for name, node in inner.nodes.items():
         if self.effects.of(node) is Effect.CHECKS:
           self._mark_for_its_effect(function, name)
+
+  def _call(self, body_name: str, node_name: str) -> Call | None:
+    """The call that a node makes, of all functions that it may be turned to."""
+    key = body_name, node_name
+    if key not in self._calls_of_nodes:
+      call = call_of(self.bodies[body_name].nodes[node_name])
+      if call is not None and self._alike:
+        others = [other for callee in call.callees
+                  for other in self._alike.get(callee, ())]
+        call = dataclasses.replace(
+            call, callees=tuple(dict.fromkeys((*call.callees, *others))))
+      self._calls_of_nodes[key] = call
+    return self._calls_of_nodes[key]
 
   # Calls: an input of the node, an argument of each callee; an output of the
   # node, a result of each callee. Whichever becomes live makes the others live.
@@ -194,7 +209,7 @@ class Liveness:
       return
     self.arguments.add((function, position))
     for body_name, node_name in tuple(self._calls.get(function, ())):
-      call = call_of(self.bodies[body_name].nodes[node_name])
+      call = self._call(body_name, node_name)
       self._need_input(body_name, node_name, call, position)
 
   def _mark_result(self, function: str, position: int) -> None:
@@ -203,7 +218,7 @@ class Liveness:
     self.results.add((function, position))
     self._mark_edge(function, self.bodies[function].results[position])
     for body_name, node_name in tuple(self._calls.get(function, ())):
-      call = call_of(self.bodies[body_name].nodes[node_name])
+      call = self._call(body_name, node_name)
       if function in call.callees:
         self._need_output(body_name, node_name, call, position)
 
@@ -211,6 +226,10 @@ class Liveness:
     if name in self.functions:
       return
     self.functions.add(name)
+    for gradient in self.bodies[name].gradients:
+      # It takes what the function takes and gives.
+      self._mark_whole_function(name)
+      self._mark_whole_function(gradient)
     changes = [(node_name, node) for node_name, node in self.bodies[name].nodes.items()
                if self.effects.of(node) is Effect.CHANGES]
     unseen = {node_name for node_name, node in changes
@@ -252,3 +271,14 @@ class Liveness:
           self._mark_for_its_effect(name, node_name)
           found = True
     return found
+
+
+def _alike(bodies: dict[str, Body]) -> dict[str, list[str]]:
+  """For each function that implements something, all that implement the same."""
+  groups: dict[tuple[object, ...], list[str]] = {}
+  for name, body in bodies.items():
+    if body.implements:
+      # TensorFlow swaps only what takes and gives as much.
+      shape = len(body.arguments), len(body.results)
+      groups.setdefault((*body.implements, *shape), []).append(name)
+  return {name: group for group in groups.values() for name in group}

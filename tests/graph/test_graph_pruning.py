@@ -155,18 +155,40 @@ def test_attribute_without_a_function_means_none():
 
 
 def test_gradients_stay_with_their_functions():
-  graph = graph_def(['x = Placeholder()', 'a = PartitionedCall[f=f](x)',
-                     'b = PartitionedCall[f=g](x)'],
-                    *(function(name, 'a', {'p': 'a'}, []) for name in 'fgh'))
+  graph = graph_def(['x = Placeholder()', 'a = PartitionedCall[f=f](x)'],
+                    *(function(name, 'a b', {'p': 'a', 'q': 'b'}, [])
+                      for name in 'fghi'))
   graph.library.gradient.add(function_name='f', gradient_func='g')
-  graph.library.gradient.add(function_name='f', gradient_func='h')
-  graph.library.registered_gradients.add(
-      gradient_func='g', registered_op_type='G')
-  graph.library.registered_gradients.add(
-      gradient_func='h', registered_op_type='H')
-  _prune(graph, 'a:0', 'b:0')
+  graph.library.gradient.add(function_name='h', gradient_func='i')
+  for name in 'gi':
+    graph.library.registered_gradients.add(
+        gradient_func=name, registered_op_type=name.upper())
+  graph.node[1].input.append('x')
+  _prune(graph, 'a:0')
+  assert _functions(graph) == ['f', 'g']
+  assert [len(f.signature.input_arg) for f in graph.library.function] == [2, 2]
   assert [g.gradient_func for g in graph.library.gradient] == ['g']
   assert [g.registered_op_type for g in graph.library.registered_gradients] == ['G']
+
+
+def test_functions_that_implement_the_same_stay_alike():
+  graph = graph_def(
+      ['x = Placeholder()', 'y = Placeholder()',
+       'call = PartitionedCall[f=cpu](x, y, y)'],
+      function('cpu', 'a b c', {'p': 'n:y:0', 'q': 'b'}, ['n = Neg(a)']),
+      function('gpu', 'a b c', {'p': 'n:z:0', 'q': 'e:y:0'},
+               ['n = Sub(a, c)', 'e = Exp(b)']),
+      function('backward', 'a', {'p': 'a'}, []),
+      function('unrelated', 'a b c', {'p': 'a', 'q': 'b'}, []))
+  for definition, name in zip(graph.library.function, ('api', 'api', 'api', 'other')):
+    definition.attr['api_implements'].s = name.encode()
+  graph.library.function[2].attr['forward_function_name'].s = b'forward'
+  kept = _prune(graph, 'call:0')
+  assert _functions(graph) == ['cpu', 'gpu']
+  assert kept.arguments == {'cpu': [0, 2], 'gpu': [0, 2]}
+  assert kept.results == {'cpu': [0], 'gpu': [0]}
+  assert lines_of(graph, 'gpu') == ['n = Sub(a, c)']
+  assert lines_of(graph)[-1] == 'call = PartitionedCall(x, y)'
 
 
 def test_loops_keep_what_their_gradients_count_with():

@@ -179,6 +179,13 @@ def test_keras_recurrent_layer(tf, slim, tmp_path):
   target, _ = slim(source, {'serving_default': ['kept']},
                    {'serving_default': {'x': x}})
   assert sorted(saved_models.variables_of(target).values()) == [[3, 12], [4, 12], [12]]
+  devices = {}  # Grappler picks one of these by the device that there is.
+  for function in saved_models.functions_of(target).values():
+    if 'api_implements' in function.attr:
+      devices.setdefault(function.attr['api_implements'].s, []).append(
+          function.attr['api_preferred_device'].s)
+  assert devices
+  assert all(sorted(names) == [b'CPU', b'GPU'] for names in devices.values())
 
 
 def _module(tf):

@@ -99,6 +99,7 @@ class _Needs:
             ('argument', name, i)
             for i in range(len(self.functions[name].signature.input_arg))}
       return
+    callees = [*callees, *self.alike(callees)]
     called = [*callees, condition] if condition else callees
     if condition and '_num_original_outputs' in node.attr:
       # The gradient of a loop counts in the first two variables.
@@ -133,6 +134,14 @@ class _Needs:
     if node.op in ('While', 'StatelessWhile'):
       return (attr['body'].func.name,), attr['cond'].func.name, 0
     return None
+
+  def alike(self, callees):
+    """Functions that Grappler may call instead, on another device."""
+    wanted = [self.functions[name].attr['api_implements'].s for name in callees]
+    return [name for name, f in self.functions.items()
+            if f.attr['api_implements'].s in wanted and f.attr['api_implements'].s
+            and not f.attr['forward_function_name'].s
+            and not f.attr['backward_function_name'].s and name not in callees]
 
   def named(self, node):
     names = [node.op] if node.op in self.functions else []
