@@ -35,6 +35,7 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 from absl import logging
 
+from exporter.console.stages import Stages
 from exporter.detection import checkpoint
 from exporter.detection import checkpoint_fit
 from exporter.detection import class_names
@@ -53,7 +54,6 @@ from exporter.detection.image_decoding import decode_tf_example as _decode_tf_ex
 from exporter.detection.output_sizes import OutputSize, output_sizes
 from exporter.detection.sample_inputs import sample_inputs
 from exporter.detection.signature_specs import DEFAULT, SignatureSpec
-from exporter.detection.stages import Stages
 from exporter.errors import UserError
 from exporter.output_keys import OutputSelection
 from exporter.paths import plain_paths

@@ -17,6 +17,7 @@ _BOTTOM = {'errors', 'paths', 'protos'}
 _MAY_IMPORT = {
     'errors': set(),
     'output_keys': {'errors', 'paths'},
+    'console': {'errors'},
     'paths': {'errors'},
     'protos': {'errors', 'paths'},
     'graph': _BOTTOM,

@@ -20,9 +20,8 @@ What the top of the package uses:
 * `class_names`: says in the graph what was detected.
 * `output_profile`: the selection and these options, of a file and the flags.
 * `output_sizes`: what a model returns for one image; `sample_inputs` makes one.
-* `stages`: says how long each part of an export took.
 
 `environment`, `needless_imports`, `inputs`, `input_shapes`, `signature_specs`,
-`checkpoint_choice`, `compact_options`, `output_profile`, `output_sizes` and `stages` do
-without TensorFlow.
+`checkpoint_choice`, `compact_options`, `output_profile` and `output_sizes` do without
+TensorFlow.
 """

@@ -10,13 +10,13 @@ import sys
 
 import pytest
 
-from exporter.detection.stages import Stages
+from exporter.console.stages import Stages
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 _SCRIPT = '''
 from absl import app
-from exporter.detection.stages import Stages
+from exporter.console.stages import Stages
 
 def main(argv):
   stages = Stages()
