@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import dataclasses
 import gc
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from absl import app
 from absl import flags
 
+from exporter.console import chatter
 from exporter.errors import UserError
 from exporter.saved_model import files
 
@@ -19,15 +21,18 @@ from exporter.saved_model import files
 flags.disclaim_key_flags()
 
 
-def run(main: Callable[[], int | None], name: str) -> None:
+def run(main: Callable[[], int | None], name: str,
+        before_flags: Callable[[list[str]], None] | None = None) -> None:
   """Runs a command and exits with its status.
 
-  What the user can mend is told in one sentence, with status 1.
+  What the user can mend is told in one sentence, with status 1. What libraries write
+  is not shown, unless the flag `--verbosity` asks for it or the command fails.
 
   Args:
     main: returns the exit status, None for 0. `--help` shows the flags and the
       docstring of its module.
     name: of the command, which begins the sentence.
+    before_flags: is called with the arguments before absl parses them.
   """
   module = sys.modules[main.__module__]
   if main.__module__ != '__main__':
@@ -39,14 +44,22 @@ def run(main: Callable[[], int | None], name: str) -> None:
   gc.set_threshold(50_000)
   # Taking TensorFlow's objects apart, only to exit, takes seconds.
   atexit.register(gc.freeze)
-  app.run(lambda argv: _status(main, name, argv))
+  arguments = sys.argv[1:]
+  all_is_shown = contextlib.nullcontext(contextlib.nullcontext)
+  with all_is_shown if chatter.is_asked_for(arguments) else chatter.kept() as routed:
+    if before_flags is not None:
+      with routed():
+        before_flags(arguments)
+    app.run(lambda argv: _status(main, name, argv, routed))
 
 
-def _status(main: Callable[[], int | None], name: str, argv: list[str]) -> int | None:
+def _status(main: Callable[[], int | None], name: str, argv: list[str],
+            routed: Callable[[], contextlib.AbstractContextManager[None]]) -> int | None:
   try:
     if len(argv) > 1:
       raise UserError(f'The argument {argv[1]!r} is not a flag.')
-    return main()
+    with routed():
+      return main()
   except UserError as e:
     print(f'{name}: {e}', file=sys.stderr)
     return 1

@@ -19,7 +19,6 @@ if not __package__:  # Run by its path.
 
 # pylint: disable=g-import-not-at-top,g-bad-import-order
 from absl import flags
-from absl import logging
 
 from exporter import command_line
 from exporter import output_keys
@@ -150,8 +149,6 @@ def _place(args):
 
 def main() -> int:
   """The command line; returns its exit status."""
-  # Loading a detection model warns of gradients, which nobody asks for here.
-  logging.set_verbosity(logging.ERROR)
   try:
     summary = running.run(_options(flags.FLAGS), _place(flags.FLAGS))
   except KeyboardInterrupt:

@@ -29,6 +29,7 @@ from exporter.detection import environment
 
 environment.prepare()
 
+import dataclasses
 import shutil
 from collections.abc import Mapping, Sequence
 
@@ -61,6 +62,9 @@ from exporter.protos import label_map
 from exporter.publishing import export_folder
 from exporter.saved_model import check
 from exporter.saved_model import function_saving
+from exporter.saved_model.signature import TensorSpec, read_signature
+from exporter.serving import response_size
+from exporter.serving.response_size import ResponseSize
 
 with environment.api_imports():
   from object_detection.builders import model_builder
@@ -92,6 +96,42 @@ def get_true_shapes(input_tensor):
   return tf.repeat(shape[tf.newaxis, 1:], shape[0], axis=0)
 
 
+@dataclasses.dataclass
+class _Traced:
+  """What a module met when it was traced.
+
+  Attributes:
+    outputs: all of the model, also those that were dropped, as they would be.
+  """
+  outputs: dict[str, TensorSpec] | None = None
+
+
+def _spec(key, tensor):
+  shape = tensor.shape.as_list() if tensor.shape.rank is not None else None
+  return TensorSpec(key, 'string' if tensor.dtype == tf.string else 'float32',
+                    None if shape is None else tuple(shape))
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportReport:
+  """What an export has written.
+
+  Attributes:
+    outputs: output keys of its signature.
+    all_outputs: those of the model.
+    response: the size of a response.
+    full_response: the same with all outputs, as upstream returns them.
+    saved_model_bytes: of `saved_model.pb`.
+    variable_bytes: of the files in `variables/`.
+  """
+  outputs: tuple[str, ...]
+  all_outputs: tuple[str, ...]
+  response: ResponseSize
+  full_response: ResponseSize
+  saved_model_bytes: int
+  variable_bytes: int
+
+
 class DetectionInferenceModule(tf.Module):
   """What an export's signature runs; subclasses say what its input is."""
 
@@ -114,6 +154,8 @@ class DetectionInferenceModule(tf.Module):
     self._class_names = None
     # Keys of what `predict` returned, for the message about an unknown key.
     self.predicted = ()
+    # No part of the SavedModel, as a dict of the module's own would be.
+    self.traced = _Traced()
 
   def name_classes(self, names):
     """Adds the output `detection_classes_as_text`.
@@ -199,6 +241,7 @@ class DetectionInferenceModule(tf.Module):
     if self._class_names is not None:
       detections[class_names.KEY] = class_names.as_text(
           detections, self._class_names, self._model.num_classes)
+    self.traced.outputs = {key: _spec(key, tensor) for key, tensor in detections.items()}
     if self._output_selection is None:
       kept = list(detections)
     else:
@@ -392,6 +435,9 @@ def export_inference_graph(input_type,
       TensorFlow Serving looks for version N.
     warmup_images: image files with which TensorFlow Serving warms it up.
 
+  Returns:
+    An `ExportReport`.
+
   Raises:
     UserError: an argument, the checkpoint or the selection does not fit.
   """
@@ -423,6 +469,21 @@ def export_inference_graph(input_type,
         check.compare_outputs(os.path.join(directory, _SAVED_MODEL), {
             name: (function, sample_inputs(specs[name].input_type, function))
             for name, function in functions.items()})
+    return _report(os.path.join(directory, _SAVED_MODEL), module)
+
+
+def _report(saved_model_dir, module):
+  signature = read_signature(saved_model_dir)
+  # A module of the user's own may drop outputs in another way.
+  full = dataclasses.replace(
+      signature, outputs=module.traced.outputs or signature.outputs)
+  variables = os.path.join(saved_model_dir, 'variables')
+  return ExportReport(
+      tuple(signature.outputs), tuple(sorted(full.outputs)),
+      response_size.of_response(signature), response_size.of_response(full),
+      os.path.getsize(os.path.join(saved_model_dir, 'saved_model.pb')),
+      sum(os.path.getsize(os.path.join(variables, name))
+          for name in os.listdir(variables)))
 
 
 def _write(directory, pipeline_config, module, functions, trackable, label_map_path,

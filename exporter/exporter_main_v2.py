@@ -20,7 +20,7 @@ To see what there is to choose from, without a checkpoint and writing nothing:
 """
 
 import os
-import sys
+import time
 
 if not __package__:  # Run by its path.
   import runpy
@@ -31,6 +31,7 @@ if not __package__:  # Run by its path.
 from absl import flags
 
 from exporter import command_line
+from exporter.console.stages import Stages
 from exporter.detection import checkpoint_choice
 from exporter.detection import compact_options
 from exporter.detection import environment
@@ -42,6 +43,8 @@ from exporter.detection import signature_specs
 from exporter.detection.signature_specs import DEFAULT, SignatureSpec
 from exporter.protos import label_map
 from exporter.publishing import export_folder
+from exporter.serving import payload_sizes
+from exporter.serving import response_size
 
 _INPUT_TYPE = flags.DEFINE_string(
     'input_type', 'image_tensor',
@@ -147,6 +150,7 @@ def _has_paths(values):
 
 
 def main():
+  start = time.monotonic()
   # What can be wrong without TensorFlow is told before its import.
   profile = _profile()
   specs = _signature_specs(profile)
@@ -165,15 +169,16 @@ def main():
     checkpoint_choice.check(
         _TRAINED_CHECKPOINT_DIR.value, _TRAINED_CHECKPOINT_PREFIX.value)
 
-  from exporter import exporter_lib_v2
-  from exporter.detection import pipeline_config
+  with Stages()('import'):
+    from exporter import exporter_lib_v2
+    from exporter.detection import pipeline_config
   config = pipeline_config.read(
       _PIPELINE_CONFIG_PATH.value, _CONFIG_OVERRIDE.value)
   if _LIST_OUTPUT_KEYS.value:
     _list(config, specs, side_inputs)
     return
   main = specs.pop(DEFAULT)
-  exporter_lib_v2.export_inference_graph(
+  report = exporter_lib_v2.export_inference_graph(
       main.input_type, config, _TRAINED_CHECKPOINT_DIR.value,
       _OUTPUT_DIRECTORY.value, *side_inputs,
       trained_checkpoint_prefix=_TRAINED_CHECKPOINT_PREFIX.value,
@@ -186,6 +191,18 @@ def main():
       verify=_VERIFY.value,
       serving_version=_SERVING.serving_version.value,
       warmup_images=_SERVING.warmup_image.value)
+  _print_report(report, specs, time.monotonic() - start)
+
+
+def _print_report(report, others, seconds):
+  size = payload_sizes.format_bytes
+  also = f', and the signatures {", ".join(others)}' if others else ''
+  print(f'{_OUTPUT_DIRECTORY.value}: {len(report.outputs)} of'
+        f' {len(report.all_outputs)} outputs{also}.\n'
+        'A response has'
+        f' {response_size.comparison(report.full_response, report.response)}.\n'
+        f'saved_model.pb has {size(report.saved_model_bytes)}, its variables'
+        f' {size(report.variable_bytes)}; {seconds:.1f} s in all.')
 
 
 def _signature_specs(profile):
@@ -227,8 +244,7 @@ def _list(config, specs, side_inputs):
 def run():
   """Entry point of the console script."""
   needless_imports.leave_out(keras=False)
-  environment.before_flags(sys.argv[1:])
-  command_line.run(main, 'exporter_main_v2')
+  command_line.run(main, 'exporter_main_v2', environment.before_flags)
 
 
 if __name__ == '__main__':

@@ -30,7 +30,6 @@ if not __package__:  # Run by its path.
 
 # pylint: disable=g-import-not-at-top
 from absl import flags
-from absl import logging
 
 from exporter import command_line
 from exporter.detection import needless_imports
@@ -144,8 +143,6 @@ def _limits(args) -> SizeLimits:
 
 def main() -> int:
   """The command line; returns its exit status, 2 for a response over a limit."""
-  # Loading a detection model warns of gradients, which nobody asks for here.
-  logging.set_verbosity(logging.ERROR)
   args = flags.FLAGS
   directories = [args.saved_model_dir] + ([args.compare] if args.compare else [])
   # Every mistake is told before a model is loaded, which may take minutes.

@@ -9,6 +9,7 @@ assets. Needs no checkpoint, no pipeline config and no object_detection.
 """
 
 import os
+import time
 
 if not __package__:  # Run by its path.
   import runpy
@@ -26,6 +27,7 @@ from exporter.detection import needless_imports
 from exporter.errors import UserError
 from exporter.paths import profiles
 from exporter.saved_model.files import parse_tag_set
+from exporter.serving import response_size
 from exporter.slimming import SlimReport, slim_saved_model
 
 _SAVED_MODEL_DIR = command_line.define_saved_model_dir(
@@ -56,6 +58,7 @@ _SERVING = command_line.define_serving_flags()
 
 
 def main():
+  start = time.monotonic()
   selection = output_keys.selection_from(
       _SELECTION.output_keys.value, _SELECTION.exclude_output_keys.value,
       _SELECTION.output_config.value, profiles.FOLDER)
@@ -69,6 +72,12 @@ def main():
       _DRY_RUN.value, _SERVING.serving_version.value, _SERVING.warmup_image.value,
       parse_tag_set(_TAG_SET.value), _VERIFY.value, _IMAGE.value)
   print_report(report, _DRY_RUN.value)
+  size = response_size.comparison(report.before.response, report.after.response)
+  if _DRY_RUN.value:
+    print(f'A response would have {size}.')
+  else:
+    print(f'{_OUTPUT_DIRECTORY.value or _SAVED_MODEL_DIR.value}: a response has {size};'
+          f' {time.monotonic() - start:.1f} s in all.')
 
 
 def print_report(report: SlimReport, dry_run: bool = False) -> None:

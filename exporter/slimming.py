@@ -17,13 +17,18 @@ import dataclasses
 import os
 from collections.abc import Iterable, Sequence
 
+from exporter.console.stages import Stages
 from exporter.detection import environment
 from exporter.errors import UserError, did_you_mean
 from exporter.output_keys import OutputSelection
 from exporter.publishing import export_folder
+from exporter.saved_model import moved_tensors
 from exporter.saved_model.files import SavedModelFiles, find_saved_model, newest_version
-from exporter.serving import comparison, image_request
+from exporter.saved_model.moved_tensors import MovedTensor
+from exporter.saved_model.signature import read_signatures
+from exporter.serving import comparison, image_request, response_size
 from exporter.serving.comparison import Comparison
+from exporter.serving.response_size import ResponseSize
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +42,7 @@ class Contents:
     variables: how many entries its checkpoint has.
     variable_bytes: of the values in them.
     saved_model_bytes: of `saved_model.pb`.
+    response: the size of the signature's response.
   """
   outputs: tuple[str, ...]
   functions: int
@@ -44,23 +50,7 @@ class Contents:
   variables: int
   variable_bytes: int
   saved_model_bytes: int
-
-
-@dataclasses.dataclass(frozen=True)
-class MovedTensor:
-  """An output that stays, and the name of its tensor before and after.
-
-  Attributes:
-    signature: the signature that it belongs to.
-    key: its key there, which is as it was.
-    before: such as `StatefulPartitionedCall:4`; several names, separated by blanks,
-      for an output of several tensors.
-    after: the same, as it is now.
-  """
-  signature: str
-  key: str
-  before: str
-  after: str
+  response: ResponseSize
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,11 +134,12 @@ def slim_saved_model(saved_model_dir: str,
         target, export_folder.of_saved_model(), warmup_images, serving_version)
 
   environment.check_tensorflow()
-  # Import TensorFlow.
-  from exporter.saved_model import check, writing
-  source = SavedModelFiles.open(saved_model_dir, tag_set)
-  outputs = _outputs(source, selection, signature, keep_other_signatures)
-  lean, pruned = writing.prune(source, outputs)
+  with (stages := Stages())('import'):  # TensorFlow.
+    from exporter.saved_model import writing
+  with stages('prune'):
+    source = SavedModelFiles.open(saved_model_dir, tag_set)
+    outputs = _outputs(source, selection, signature, keep_other_signatures)
+    lean, pruned = writing.prune(source, outputs)
   # Before anything is written, which may take the place of what was read.
   report = SlimReport(
       before=_contents(source, source.proto, source.serving_graph, signature),
@@ -156,20 +147,29 @@ def slim_saved_model(saved_model_dir: str,
       dropped_signatures=tuple(pruned.dropped_signatures),
       dropped_objects=tuple(pruned.dropped_objects),
       is_callable=pruned.is_callable,
-      moved_tensors=_moved_tensors(source.serving_graph, lean.meta_graphs[0]))
+      moved_tensors=moved_tensors.between(source.serving_graph, lean.meta_graphs[0]))
   if not dry_run:
     owned = export_folder.of_saved_model(source.assets)
     with export_folder.new_export(
         target, owned, warmup_images=warmup_images, serving_version=serving_version,
         signatures=[signature]) as directory:
-      writing.write(lean, pruned, source, directory)
-      check.check_slimmed(SavedModelFiles.open(directory).serving_graph,
-                          source.serving_graph, source.directory)
+      _write(lean, pruned, source, directory, stages)
       if verify:
-        report = dataclasses.replace(report, comparison=comparison.compare(
-            source.directory, directory, {name: keys for name, keys in outputs.items() if keys},
-            verify_images, list(source.serving_graph.meta_info_def.tags)))
+        with stages('verify'):
+          compared = comparison.compare(
+              source.directory, directory, {k: v for k, v in outputs.items() if v},
+              verify_images, list(source.serving_graph.meta_info_def.tags))
+          report = dataclasses.replace(report, comparison=compared)
   return report
+
+
+def _write(lean, pruned, source: SavedModelFiles, directory: str, stages: Stages) -> None:
+  from exporter.saved_model import check, writing
+  with stages('save'):
+    writing.write(lean, pruned, source, directory)
+  with stages('check'):
+    check.check_slimmed(SavedModelFiles.open(directory).serving_graph,
+                        source.serving_graph, source.directory)
 
 
 def contents_of(saved_model_dir: str,
@@ -248,21 +248,6 @@ def _outputs(source, selection, signature, keep_other_signatures) -> dict[str, l
   return outputs
 
 
-def _moved_tensors(before, after) -> tuple[MovedTensor, ...]:
-  """The outputs whose tensors two MetaGraphDefs name differently."""
-  from exporter.meta_graph import signature_tensors
-  moved = []
-  for name, definition in sorted(after.signature_def.items()):
-    if name.startswith('__'):  # What loaders run, and no client calls.
-      continue
-    for key, info in sorted(definition.outputs.items()):
-      old, new = (' '.join(signature_tensors.tensor_names(i)) for i in (
-          before.signature_def[name].outputs[key], info))
-      if old != new:
-        moved.append(MovedTensor(name, key, old, new))
-  return tuple(moved)
-
-
 def _contents(source: SavedModelFiles, saved_model, meta_graph, signature: str,
               entries: dict[str, str] | None = None) -> Contents:
   """Counts what a SavedModel proto holds.
@@ -278,10 +263,15 @@ def _contents(source: SavedModelFiles, saved_model, meta_graph, signature: str,
   sizes = variable_bundle.entry_sizes(
       source.variables_prefix, None if entries is None else set(entries.values()))
   functions = meta_graph.graph_def.library.function
+  keys = sorted(meta_graph.signature_def[signature].outputs)
+  read = read_signatures(
+      source.directory, source.serving_graph.meta_info_def.tags)[signature]
   return Contents(
-      outputs=tuple(sorted(meta_graph.signature_def[signature].outputs)),
+      outputs=tuple(keys),
       functions=len(functions),
       nodes=sum(len(function.node_def) for function in functions),
       variables=len(sizes),
       variable_bytes=sum(sizes.values()),
-      saved_model_bytes=saved_model.ByteSize())
+      saved_model_bytes=saved_model.ByteSize(),
+      response=response_size.of_response(dataclasses.replace(
+          read, outputs={key: read.outputs[key] for key in keys})))

@@ -9,7 +9,7 @@ from absl import logging
 
 
 class Stages:
-  """Reports stages on standard error: live on a terminal, else as log lines.
+  """Reports stages on standard error: live on a terminal, else a log line for each.
 
       stages = Stages()
       with stages('restore'):
@@ -21,7 +21,7 @@ class Stages:
     """Reports the stage `name` for the length of the block."""
     start = time.monotonic()
     if not sys.stderr.isatty():
-      logging.info('%s ...', name)
+      logging.debug('%s ...', name)
       yield
       logging.info('%s: %.1f s', name, time.monotonic() - start)
       return

@@ -7,6 +7,7 @@ What other folders use:
 * `writing`: writes the folder of pruned protos with the variables that they need.
 * `function_saving`: writes a lean folder of a traced function.
 * `check`: reads a new folder again and compares it with what it was made from.
+* `moved_tensors`: outputs whose tensors have other names after pruning.
 * `variable_bundle`: the entries of its checkpoint, and their sizes.
 
 `tensorflow_api` is the one module that calls what TensorFlow has moved or renamed.

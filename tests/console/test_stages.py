@@ -66,14 +66,14 @@ def test_terminal_shows_no_check_mark_for_a_stage_that_failed():
 
 def test_log_has_plain_lines_in_order():
   log = run(stderr=subprocess.PIPE, text=True).stderr
-  found = re.findall(r'(restore|trace)(?: \.\.\.|: (\d+\.\d) s)$', log, re.M)
-  assert [name for name, _ in found] == ['restore'] * 2 + ['trace'] * 2
+  assert re.findall(r'(\w+): \d+\.\d s$', log, re.M) == ['restore', 'trace']
+  assert log.count('\n') == 2
   assert '\x1b' not in log and '✓' not in log
 
 
 def test_log_does_not_say_that_a_failed_stage_ended():
   log = run('fail', stderr=subprocess.PIPE, text=True).stderr
-  assert re.search(r'trace \.\.\.$', log, re.M)
+  assert re.search(r'restore: ', log)
   assert not re.search(r'trace: ', log)
 
 
