@@ -19,6 +19,7 @@ from exporter.meta_graph import (
     loaded_call,
     object_graph,
     saved_variables,
+    saver,
     variable_collections,
 )
 from exporter.meta_graph.loaded_call import Offered
@@ -77,6 +78,7 @@ class _Planner:
     self._bodies = bodies_of(meta_graph.graph_def)
     self._restored = saved_variables.read_variables(
         meta_graph, self._bodies, checkpoint_objects)
+    self._restored_tables = saver.restored_tables(meta_graph, self._bodies)
     self._live = Liveness(
         self._bodies, OpEffects(self._bodies, op_kinds(meta_graph)))
     self._called_on_loading = initialization.called_by_all(meta_graph, self._bodies)
@@ -90,6 +92,7 @@ class _Planner:
     self._live.mark(self._call_roots())
     while self._grow():
       pass
+    self._check_no_table_is_restored()
     initializers = self._initializers(self._initialization())
     kept = self._trim_initialization()
     variables = self._live_variables()
@@ -223,6 +226,13 @@ class _Planner:
   def _live_handles(self) -> set[str]:
     """Nodes of the main graph that stand for what any live node stands for."""
     return handles_of(self._bodies[MAIN_GRAPH], self._live_resources())
+
+  def _check_no_table_is_restored(self) -> None:
+    for node in sorted(self._restored_tables & self._live_handles()):
+      raise UserError(
+          f'The outputs need the table {node!r}, whose content is in the checkpoint;'
+          ' removing outputs is supported for tables that are read from a file or'
+          ' from constants.')
 
   def _live_variables(self) -> list[SavedVariable]:
     live = self._live_handles()

@@ -9,11 +9,13 @@ the variables that are left, in the one shape that every loader has always taken
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from exporter.errors import UserError
 from exporter.graph.bodies import MAIN_GRAPH, Body, Edge, call_of, parse_edge
 
 _ASSIGNMENTS = frozenset({'AssignVariableOp', 'Assign'})
+_TABLE_IMPORTS = frozenset({'LookupTableImport', 'LookupTableImportV2'})
 _HANDED_ON = frozenset({'Identity'})
 
 # They read the format that RestoreV2 has replaced in 2016.
@@ -45,26 +47,42 @@ def read_saver(meta_graph, bodies: dict[str, Body]) -> list[SavedVariable]:
   """Which variable is restored from which entry, in the order of the entries.
 
   Raises:
-    UserError: something other than variables is restored, such as a mutable
-      table, or from a checkpoint of the old format; removing parts of these is
-      not supported.
+    UserError: something other than variables and tables is restored, or from a
+      checkpoint of the old format; removing parts of these is not supported.
   """
+  return [variable for variable, assign in _read(meta_graph, bodies)
+          if assign.op in _ASSIGNMENTS]
+
+
+def restored_tables(meta_graph, bodies: dict[str, Body]) -> set[str]:
+  """Nodes of the main graph: tables whose content is restored, as mutable ones'.
+
+  Raises:
+    UserError: as `read_saver`.
+  """
+  return {table.node for table, taker in _read(meta_graph, bodies)
+          if taker.op in _TABLE_IMPORTS}
+
+
+def _read(meta_graph, bodies: dict[str, Body]) -> list[tuple[SavedVariable, Any]]:
+  """What is restored, in the order of the entries, with the node that does so."""
   restore_op = parse_edge(meta_graph.saver_def.restore_op_name).source
   if not restore_op:
     return []
   body, handed_in = _restore_body(restore_op, bodies)
-  variables = []
+  restored = []
   for name in _restores_behind(body, restore_op if not handed_in else None):
     node = body.nodes[name]
     keys, slices = _entries(body, name)
     for position, assign, shape in _assignments(body, name):
       target = body.data_edges(assign)[0].source
-      variables.append(SavedVariable(
+      restored.append((SavedVariable(
           node=handed_in.get(target, target), key=keys[position],
           slice=slices[position],
           dtype=node.attr['dtypes'].list.type[position],
-          is_resource=body.nodes[assign].op == 'AssignVariableOp', shape=shape))
-  return variables
+          is_resource=body.nodes[assign].op == 'AssignVariableOp', shape=shape),
+                       body.nodes[assign]))
+  return restored
 
 
 def write_saver(meta_graph, variables: list[SavedVariable]) -> None:
@@ -204,7 +222,7 @@ def _assignments(body: Body, restore: str) -> list[tuple[int, str, bytes]]:
   """What takes the outputs of a RestoreV2 node.
 
   Returns:
-    (output of the node, the assignment that takes it, the shape that it gets before
+    (output of the node, what assigns or imports it, the shape that it gets before
     as `SavedVariable.shape`).
   """
   found = []
@@ -219,7 +237,7 @@ def _assignments(body: Body, restore: str) -> list[tuple[int, str, bytes]]:
     for name in takers.get(tensor, ()):
       op = body.nodes[name].op
       new_shape = _constant(body, body.data_edges(name)[-1]) if op == 'Reshape' else b''
-      if op in _ASSIGNMENTS:
+      if op in _ASSIGNMENTS or op in _TABLE_IMPORTS:
         found.append((position, name, shape))
       elif op in _HANDED_ON or new_shape:
         pending.append(((name, 0), position, new_shape or shape))

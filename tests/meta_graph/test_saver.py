@@ -4,7 +4,12 @@ import pytest
 
 from exporter.errors import UserError
 from exporter.graph.bodies import bodies_of
-from exporter.meta_graph.saver import SavedVariable, read_saver, write_saver
+from exporter.meta_graph.saver import (
+    SavedVariable,
+    read_saver,
+    restored_tables,
+    write_saver,
+)
 from small_graphs import function, graph_def
 from tensorflow.core.protobuf import meta_graph_pb2
 
@@ -70,12 +75,15 @@ def test_names_that_are_taken_are_left_alone():
   assert meta_graph.saver_def.restore_op_name == 'saver_1/restored'
 
 
-@pytest.mark.parametrize('node, message', [
-    ('t = LookupTableImportV2(u, r, r:1)', 'more than variables'),
-    ('c = Cast(r)', 'more than variables')])
-def test_other_things_are_refused(node, message):
-  with pytest.raises(UserError, match=message):
-    _read(_meta_graph(_TF1 + [node]))
+def test_other_things_are_refused():
+  with pytest.raises(UserError, match='more than variables'):
+    _read(_meta_graph(_TF1 + ['c = Cast(r)']))
+
+
+def test_tables_are_no_variables():
+  meta_graph = _meta_graph(_TF1 + ['t = LookupTableImportV2(u, r, r:1)'])
+  assert _read(meta_graph) == _read(_meta_graph(_TF1))
+  assert restored_tables(meta_graph, bodies_of(meta_graph.graph_def)) == {'u'}
 
 
 def test_the_ops_of_the_old_format_are_refused():

@@ -353,12 +353,16 @@ def test_checkpoint_of_the_old_format(tf, v1, save_v1, slim):
   assert saved_models.run_v1(target, 'serving_default', {'x': [3.0]})['a'] == [6.0]
 
 
-def test_mutable_table_is_refused(tf, v1, save_v1, tmp_path):
+def test_mutable_table_goes_or_is_refused(tf, v1, save_v1, slim, tmp_path):
   def build(x):
     table = tf.lookup.experimental.MutableHashTable(tf.int64, tf.int64, -1)
-    return {'a': table.lookup(tf.cast(x, tf.int64)), 'b': x}
+    weight = v1.get_variable('weight', initializer=np.float32(2))
+    return {'a': table.lookup(tf.cast(x, tf.int64)), 'b': x * weight}
   source = save_v1(build)
-  with pytest.raises(UserError, match='more than variables'):
+  target, _ = slim(source, {'serving_default': ['b']},
+                   {'serving_default': {'x': [3.0]}})
+  assert set(saved_models.variables_of(target)) == {'weight'}
+  with pytest.raises(UserError, match='whose content is in the checkpoint'):
     writing.write_lean(
         str(source), str(tmp_path / 'lean'), {'serving_default': ['a']})
 
