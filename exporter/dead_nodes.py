@@ -2,10 +2,9 @@ r"""Counts the nodes of a SavedModel's functions that nothing needs.
 
   python -m exporter.dead_nodes --saved_model_dir=exported/saved_model
 
-A node is needed when a result of its function, or an op that checks or changes
-something, can be reached from it; all nodes of a function that nobody calls are
-dead. Walks the FunctionDefs by itself and shares no code with the pruner but the
-table of ops with effects. Exits with 1 when it finds any.
+A node is needed when something that the SavedModel offers needs it: a signature,
+a function of the loaded object, saving and restoring. What that is follows the
+rules by which outputs are removed. Exits with 1 when it finds any.
 """
 
 import dataclasses
@@ -45,49 +44,24 @@ class FunctionNodes:
 
 
 def dead_nodes(meta_graph) -> list[FunctionNodes]:
-  """Walks every function of a MetaGraphDef, the largest first."""
-  from exporter.graph import bodies as graph_bodies
-  from exporter.graph import op_effects
-  bodies = graph_bodies.bodies_of(meta_graph.graph_def)
-  effects = op_effects.OpEffects(bodies, op_effects.op_kinds(meta_graph))
-  functions = {f.signature.name: f for f in meta_graph.graph_def.library.function}
-  called = _called_functions(meta_graph, functions)
-  counts = []
-  for name, function in functions.items():
-    needed = _needed_nodes(function, effects) if name in called else set()
-    counts.append(FunctionNodes(
-        name, len(function.node_def),
-        tuple(n.name for n in function.node_def if n.name not in needed)))
+  """Walks every function of a MetaGraphDef, the largest first.
+
+  Raises:
+    UserError: it does not hang together.
+  """
+  from exporter.graph.bodies import bodies_of
+  from exporter.graph.liveness import Liveness
+  from exporter.graph.op_effects import OpEffects, op_kinds
+  from exporter.meta_graph import offers, validation
+  validation.check(meta_graph)
+  bodies = bodies_of(meta_graph.graph_def)
+  liveness = Liveness(bodies, OpEffects(bodies, op_kinds(meta_graph)))
+  liveness.mark(offers.roots_of(meta_graph, bodies))
+  counts = [
+      FunctionNodes(name, len(body.nodes), tuple(
+          node for node in body.nodes if (name, node) not in liveness.nodes))
+      for name, body in bodies.items() if name]
   return sorted(counts, key=lambda count: -count.nodes)
-
-
-def _needed_nodes(function, effects) -> set[str]:
-  nodes = {node.name: node for node in function.node_def}
-  stack = [text.partition(':')[0] for text in function.ret.values()]
-  stack += [name for name, node in nodes.items() if effects.of(node)]
-  needed = set()
-  while stack:
-    name = stack.pop()
-    if name in nodes and name not in needed:
-      needed.add(name)
-      stack += [text.partition(':')[0] for text in nodes[name].input
-                if not text.startswith('^')]
-  return needed
-
-
-def _called_functions(meta_graph, functions) -> set[str]:
-  from exporter.graph.bodies import functions_named_in
-  stack = list(meta_graph.object_graph_def.concrete_functions)
-  for node in meta_graph.graph_def.node:
-    stack += [node.op, *functions_named_in(node)]
-  called = set()
-  while stack:
-    name = stack.pop()
-    if name in functions and name not in called:
-      called.add(name)
-      for node in functions[name].node_def:
-        stack += [node.op, *functions_named_in(node)]
-  return called
 
 
 def main() -> int:

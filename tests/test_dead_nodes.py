@@ -82,3 +82,27 @@ def test_says_what_is_wrong_with_a_folder(tmp_path):
   assert result.returncode == 1
   assert 'is no SavedModel' in result.stderr
   assert 'Traceback' not in result.stderr
+
+
+def test_writes_in_loops_and_branches_are_alive(tmp_path):
+  class Model(tf.Module):
+
+    def __init__(self):
+      super().__init__()
+      self.turns, self.hits = tf.Variable(0), tf.Variable(0)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, 'x')])
+    def __call__(self, x):
+      for _ in tf.range(3):
+        self.turns.assign_add(1)
+        if tf.reduce_sum(x) > 0:
+          self.hits.assign_add(tf.shape(x)[0])
+      return {'y': x + 1}
+
+  model = Model()
+  tf.saved_model.save(model, str(tmp_path / 'stock'),
+                      signatures=model.__call__.get_concrete_function())
+  writing.write_lean(
+      str(tmp_path / 'stock'), str(tmp_path / 'lean'), {'serving_default': ['y']})
+  result = _run(tmp_path / 'lean')
+  assert result.returncode == 0, result.stdout + result.stderr
