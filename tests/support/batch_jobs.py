@@ -103,16 +103,15 @@ def write_detector(folder: str, rounds: int = 0):
 
 def detect_images(*args: str):
   """Runs the command line; returns the largest memory of its process, in bytes."""
-  from absl import flags
   from exporter import detect_images as command
   with open('/proc/self/clear_refs', 'w') as f:
     f.write('5')  # The peak from here on, not of what this was forked from.
   sys.argv = ['detect_images', *args]
-  command._define_flags()
-  flags.FLAGS(sys.argv)
-  status = command.main(sys.argv[:1])
-  if status:
-    sys.exit(status)
+  try:
+    command.run()
+  except SystemExit as e:
+    if e.code:
+      raise
   with open('/proc/self/status') as f:
     return int(re.search(r'VmHWM:\s+(\d+) kB', f.read())[1]) * 1024
 
