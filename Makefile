@@ -26,8 +26,8 @@ PYTHON ?= $(shell for v in $(FITTING); do \
               $$p $(IS) $$v 2>/dev/null && echo $$p && exit; done; done)
 INSTALL := install --no-deps --no-build-isolation -r
 
-.PHONY: setup demo pictures zoo test test-fast bench round-trip patch interop cluster \
-  lint fuzz lock clean
+.PHONY: setup demo pictures trained zoo test test-fast bench round-trip patch interop \
+  cluster lint fuzz lock clean
 
 setup: $(STAMP)
 
@@ -65,6 +65,14 @@ demo: setup
 
 pictures: setup
 	$(RUN) -m examples.pictures $(ARGS)
+
+# Upstream trains on 2.15; what comes of it is exported by any stack.
+trained:
+	$(MAKE) setup TF=2.15
+	.venv-2.15/bin/python -m examples.train_shapes --model=ssd \
+	  --output_directory=build/trained/ssd $(ARGS)
+	.venv-2.15/bin/python -m examples.train_shapes --model=mask_rcnn \
+	  --output_directory=build/trained/mask_rcnn $(ARGS)
 
 zoo: setup
 	$(RUN) -m benchmarks.zoo --configs="$(CONFIGS)" $(ARGS)

@@ -1,0 +1,32 @@
+"""What the tests of examples/train_shapes run beside object_detection."""
+
+from __future__ import annotations
+
+import os
+
+from exporter.detection import environment
+
+environment.prepare()
+
+# pylint: disable=g-import-not-at-top,g-bad-import-order
+import numpy as np
+import tensorflow as tf
+from object_detection.data_decoders import tf_example_decoder
+
+from examples.train_shapes import records
+
+
+def decode(seeds: list[int], folder: str) -> None:
+  """Writes what upstream's decoder reads of the last of some generated images."""
+  records.write_label_map(os.path.join(folder, 'label_map.pbtxt'))
+  path = os.path.join(folder, 'shapes.tfrecord')
+  records.write_records(path, seeds)
+  decoder = tf_example_decoder.TfExampleDecoder(
+      load_instance_masks=True, instance_mask_type=2,
+      label_map_proto_file=os.path.join(folder, 'label_map.pbtxt'))
+  for record in tf.data.TFRecordDataset(path):
+    decoded = decoder.decode(record)
+  np.savez(os.path.join(folder, 'decoded.npz'),
+           **{key: decoded[key].numpy() for key in (
+               'image', 'groundtruth_boxes', 'groundtruth_classes',
+               'groundtruth_instance_masks')})
