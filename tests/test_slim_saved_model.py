@@ -5,6 +5,7 @@ import os
 import pathlib
 import random
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -159,6 +160,23 @@ def test_full_disk(source, small_disk, size):
   with pytest.raises(UserError, match='cannot be written: .*[Nn]o space left'):
     _slim(source, disk / 'slim', 'large')
   assert list(disk.iterdir()) == []
+
+
+# Of the variables; of the graph.
+@pytest.mark.parametrize('kilobytes, key', [(100, 'large'), (4, 'small')])
+def test_files_may_not_be_that_large(source, tmp_path, kilobytes, key):
+  def limit():
+    size = kilobytes << 10
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+  done = subprocess.run(
+      _command(f'--saved_model_dir={source}', f'--output_keys={key}',
+               f'--output_directory={tmp_path / "slim"}'),
+      preexec_fn=limit, capture_output=True, text=True, check=False)
+  assert done.returncode == 1
+  assert 'cannot be written: ' in done.stderr and 'File too large' in done.stderr
+  assert 'Traceback' not in done.stderr
+  assert [path.name for path in tmp_path.iterdir()] == ['source']
 
 
 def test_refuses_two_targets(source, tmp_path):

@@ -113,7 +113,8 @@ def new_directory(target: str, owned: Collection[str] = ()) -> Iterator[str]:
     else:
       _put_in_place(staging, target, owned)
   except OSError as e:
-    if e.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+    if e.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES,
+                       errno.EROFS):
       raise
     raise UserError(
         f'The output directory {target} cannot be written: {e.strerror}.') from e

@@ -19,8 +19,9 @@ from exporter.publishing import atomic_directory
 from exporter.publishing.serving_version import add_version, check_version_is_new
 from exporter.serving import warmup_requests
 
-# What the system says of a disk or a share of it that is full.
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+# What the system says of a disk or a share of it that is full, and of a file that is
+# larger than it may be, as 4 GB on FAT.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # What TensorFlow and Keras write in a SavedModel beside its assets.
 _OF_SAVED_MODEL = (
