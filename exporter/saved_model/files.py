@@ -91,6 +91,8 @@ def find_saved_model(directory: str | os.PathLike[str]) -> str:
     UserError: it is none of them.
   """
   directory = os.fspath(directory)
+  if not directory.strip():
+    raise UserError(f'The SavedModel {directory!r} cannot be read: that names no directory.')
   check_is_local(directory, 'SavedModel')
   own = _own_saved_model(directory)
   if own is not None:

@@ -1,0 +1,158 @@
+"""Each option of each command with each kind of wrong value: one sentence that says it.
+
+All are refused before TensorFlow is imported, which a trap in its place proves.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import tempfile
+
+import pytest
+from PIL import Image
+
+from fork_server import ForkServer
+from traps import set_traps
+
+_NOBODY = 65534
+
+# Wrong values by what an option wants. `{}` is a folder with the files below.
+_MISSING, _EMPTY = '{}/nowhere/none', ''
+_FILE = (_MISSING, _EMPTY, '{}/folder', '{}/unreadable')
+_TEXT = (*_FILE, '{}/rubbish', '{}/latin')
+_IMAGE = (*_FILE, '{}/rubbish', '{}/latin')
+_MODEL = (_MISSING, _EMPTY, '{}/rubbish', '{}/folder', '{}/damaged', '{}/unreadable_model')
+_INTEGER = (_EMPTY, 'many', '1.5', '-1')
+_FLOAT = (_EMPTY, 'many', '-1')
+_SHARE = (*_FLOAT, '1.5', '1000000')
+_CHOICE = (_EMPTY, 'unheard_of', '7')
+
+_MODEL_FLAG = {'saved_model_dir': '{}/model'}
+# Command -> what makes it complete, and what each of its options wants.
+_COMMANDS = {
+    'exporter_main_v2': (
+        {'pipeline_config_path': 'p', 'trained_checkpoint_dir': '{}/folder',
+         'output_directory': '{}/out'},
+        {'input_type': _CHOICE, 'label_map_path': _TEXT, 'warmup_image': _IMAGE,
+         'output_config': _TEXT, 'output_keys': (_EMPTY, ','),
+         'exclude_output_keys': (_EMPTY, ', ,'), 'min_score': _SHARE,
+         'mask_threshold': _SHARE, 'max_detections': (*_INTEGER, '0'),
+         'output_dtypes': (_EMPTY, 'detection_boxes', 'detection_boxes=float7'),
+         'input_shape': (_EMPTY, 'many', '-7,1,1,3', '1,2', '9' * 40),
+         'serving_version': (*_INTEGER, '0'),
+         'trained_checkpoint_dir': (_MISSING, '{}/rubbish'),
+         'output_directory': ('{}/rubbish', '{}/rubbish/below')}),
+    'slim_saved_model': (
+        {**_MODEL_FLAG, 'output_keys': 'a', 'output_directory': '{}/out'},
+        {'saved_model_dir': (_MISSING, '{}/rubbish', '{}/folder'),
+         'output_config': _TEXT, 'output_keys': (_EMPTY, ','),
+         'exclude_output_keys': (_EMPTY,), 'serving_version': (*_INTEGER, '0'),
+         'warmup_image': _IMAGE, 'tag_set': (_EMPTY, ','),
+         'output_directory': (_EMPTY, '{}/rubbish', '{}/rubbish/below', '{}/model')}),
+    'payload': (
+        _MODEL_FLAG,
+        {'saved_model_dir': _MODEL, 'compare': (_MISSING, '{}/rubbish', '{}/folder'),
+         'signature': _CHOICE, 'image': _IMAGE, 'qps': _FLOAT, 'tag_set': (_EMPTY, 'none'),
+         'limit': (_EMPTY, 'many', '-1', '4XB'), 'max_grpc': (_EMPTY, 'many', '-1'),
+         'max_rest': (_EMPTY, 'many', '-1'),
+         'plot': ('{}/nowhere/none.png', '{}/plot.unheard', '{}/folder')}),
+    'triton_config': (
+        _MODEL_FLAG,
+        {'saved_model_dir': _MODEL, 'signature': _CHOICE, 'max_batch_size': _INTEGER}),
+    'dead_nodes': (
+        _MODEL_FLAG, {'saved_model_dir': (_MISSING, '{}/rubbish', '{}/folder')}),
+    'draw_detections': (
+        {**_MODEL_FLAG, 'image': '{}/photo.png', 'output': '{}/out.png'},
+        {'saved_model_dir': _MODEL, 'signature': _CHOICE, 'image': _IMAGE,
+         'label_map': _TEXT, 'min_score': _SHARE, 'mask_threshold': _SHARE,
+         'index': _INTEGER,
+         'output': ('{}/nowhere/none.png', '{}/out.unheard', '{}/folder')}),
+}
+_CASES = [(command, option, value)
+          for command, (_, options) in _COMMANDS.items()
+          for option, values in options.items() for value in values]
+
+
+@pytest.fixture(scope='module')
+def files():
+  with tempfile.TemporaryDirectory() as name:  # Another user reaches it, unlike pytest's.
+    folder = pathlib.Path(name)
+    folder.chmod(0o777)
+    _write_files(folder)
+    yield folder
+
+
+def _write_files(folder: pathlib.Path) -> None:
+  (folder / 'folder').mkdir()
+  (folder / 'unreadable').write_text('a')
+  (folder / 'unreadable').chmod(0)
+  (folder / 'rubbish').write_bytes(bytes(range(256)) * 3)
+  (folder / 'latin').write_bytes('item { id: 1 name: "Köln" }'.encode('latin-1'))
+  Image.new('RGB', (8, 8)).save(folder / 'photo.png')
+  for name, content in (('model', _saved_model()), ('damaged', b'\xff' * 90),
+                        ('unreadable_model', b'')):
+    (folder / name).mkdir()
+    (folder / name / 'saved_model.pb').write_bytes(content)
+  (folder / 'unreadable_model' / 'saved_model.pb').chmod(0)
+
+
+def _saved_model() -> bytes:
+  """One with a signature that takes pixels."""
+  from exporter.saved_model import signature
+  message = signature._saved_model_class()()  # The fields that are read without TensorFlow.
+  graph = message.meta_graphs.add()
+  graph.meta_info_def.tags.append('serve')
+  entry = graph.signature_def.add(key='serving_default')
+  for entries, key, dtype, shape in (
+      (entry.value.inputs, 'input_tensor', 4, (1, -1, -1, 3)),
+      (entry.value.outputs, 'detection_boxes', 1, (1, 10, 4))):
+    info = entries.add(key=key).value
+    info.dtype = dtype
+    info.shape.SetInParent()
+    for size in shape:
+      info.shape.dims.add(size=size)
+  return message.SerializeToString()
+
+
+@pytest.fixture(scope='module')
+def server(tmp_path_factory):
+  """Forks processes that have imported what the commands need before TensorFlow."""
+  traps = set_traps(tmp_path_factory.mktemp('traps'), ('tensorflow', 'object_detection'))
+  before = os.environ.get('PYTHONPATH')
+  os.environ['PYTHONPATH'] = str(traps)
+  try:
+    server = ForkServer(tmp_path_factory.mktemp('server'), [
+        'exporter.command_line', 'exporter.serving.payload_table',
+        'exporter.serving.warmup_requests', 'exporter.publishing.export_folder', 'PIL.Image',
+        'exporter.payload', 'exporter.draw_detections', 'exporter.triton_config', 'email.parser',
+        *(f'PIL.{kind}ImagePlugin' for kind in ('Bmp', 'Gif', 'Jpeg', 'Png', 'Ppm')),
+        'google.protobuf.text_format', 'exporter.serving.drawing',
+        'exporter.detection.compact_options', 'exporter.detection.output_profile'])
+  finally:
+    os.environ.pop('PYTHONPATH')
+    if before is not None:
+      os.environ['PYTHONPATH'] = before
+  yield server
+  server.close()
+
+
+@pytest.mark.parametrize('command, option, value', _CASES, ids=lambda v: v[:30] or "''")
+def test_one_sentence_says_what_is_wrong(server, files, command, option, value):
+  flags = {**_COMMANDS[command][0], option: value}
+  value = value.replace('{}', str(files))
+  before = sorted(files.rglob('*'))
+  ended = server.run(
+      f'exporter.{command}:run', cwd=files, timeout=20,
+      uid=_NOBODY if 'unreadable' in value and not os.getuid() else None,
+      argv=[command, *(f'--{k}={v.replace("{}", str(files))}' for k, v in flags.items())])
+  said = ended.stderr
+  assert ended.status in (1, 2), said
+  assert 'Traceback' not in said and 'was imported' not in said, said
+  named = [value.rpartition('=')[2]] if value else [option, option.replace('_', ' '), "''"]
+  assert any(words in said for words in named), said
+  lines = said.splitlines()
+  if not lines[0].startswith('FATAL Flags parsing error:'):  # absl's own.
+    assert len(lines) == 1 and lines[0].startswith(f'{command}: '), said
+  assert ended.stdout == ''
+  assert sorted(files.rglob('*')) == before
