@@ -6,6 +6,7 @@ A check goes exactly when what it checks goes, also where nothing waits for it.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 from exporter.graph.bodies import Body
 from exporter.graph.op_effects import Effect, OpEffects
@@ -14,7 +15,7 @@ from exporter.graph.op_effects import Effect, OpEffects
 _FACTS = frozenset({'Const', 'Rank', 'Shape', 'ShapeN', 'Size'})
 
 
-def is_bookkeeping(body: Body, node, effects: OpEffects) -> bool:
+def is_bookkeeping(body: Body, node: Any, effects: OpEffects) -> bool:
   """Whether TensorFlow made the node wait, for all that has any effect.
 
   It does so where it promises to run ops; elsewhere the user asked for the wait.

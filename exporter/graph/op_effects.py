@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from typing import Any
 
 from exporter.graph import op_table
 from exporter.graph.bodies import Body, call_of, functions_named_in
@@ -33,7 +34,7 @@ class OpKinds:
   by_reference: frozenset[str] = frozenset()
 
 
-def op_kinds(meta_graph) -> OpKinds:
+def op_kinds(meta_graph: Any) -> OpKinds:
   """The kinds of the op types in a MetaGraphDef.
 
   A MetaGraphDef lists its ops, yet not those inside of loops and branches; for
@@ -71,7 +72,7 @@ class OpEffects:
     self._of_functions: dict[str, Effect] = {}
     self._unseen_functions: dict[str, bool] = {}
 
-  def of(self, node) -> Effect:
+  def of(self, node: Any) -> Effect:
     call = call_of(node)
     if call is not None:
       return max(map(self.of_function, call.functions))
@@ -85,7 +86,7 @@ class OpEffects:
     return max(map(self.of_function, self._functions_of(node)),
                default=Effect.NONE)
 
-  def is_check(self, node) -> bool:
+  def is_check(self, node: Any) -> bool:
     """Whether the node only checks: an assert, or a call of nothing else.
 
     `tf.Assert` is traced as an `If` with an `Assert` in one branch.
@@ -98,11 +99,11 @@ class OpEffects:
         for function in call.functions
         for inner in self._bodies[function].nodes.values())
 
-  def is_stateful(self, node) -> bool:
+  def is_stateful(self, node: Any) -> bool:
     """Whether TensorFlow says so: running it twice need not give the same."""
     return node.op in self._stateful
 
-  def changes_unseen(self, node) -> bool:
+  def changes_unseen(self, node: Any) -> bool:
     """Whether it changes something and yet runs only if something waits for it.
 
     That is so of the ops which TensorFlow takes for pure, and of calls of these.
@@ -128,7 +129,7 @@ class OpEffects:
           if self.of(node) is Effect.CHANGES)
     return self._unseen_functions[name]
 
-  def _functions_of(self, node) -> list[str]:
+  def _functions_of(self, node: Any) -> list[str]:
     functions = list(functions_named_in(node))
     if node.op in self._bodies:  # TF1 calls a function by making it the op.
       functions.append(node.op)

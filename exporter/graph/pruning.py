@@ -7,13 +7,15 @@ match.
 
 from __future__ import annotations
 
+from typing import Any
+
 from exporter.graph.bodies import MAIN_GRAPH, Body, bodies_of, call_of
 from exporter.graph.liveness import Liveness, Roots
 from exporter.graph.op_effects import OpEffects, OpKinds
 from exporter.graph.rewriting import BodyRewriter, Kept
 
 
-def prune(graph_def, roots: Roots, kinds: OpKinds) -> Kept:
+def prune(graph_def: Any, roots: Roots, kinds: OpKinds) -> Kept:
   """Reduces `graph_def`, in place, to what `roots` need.
 
   Args:
@@ -30,7 +32,7 @@ def prune(graph_def, roots: Roots, kinds: OpKinds) -> Kept:
   return keep_live(graph_def, liveness)
 
 
-def keep_live(graph_def, liveness: Liveness) -> Kept:
+def keep_live(graph_def: Any, liveness: Liveness) -> Kept:
   """Reduces `graph_def`, in place, to what is live of it.
 
   Args:
@@ -67,7 +69,7 @@ def _kept_positions(bodies: dict[str, Body], liveness: Liveness) -> Kept:
   return Kept(arguments, results, main_outputs)
 
 
-def _keep_functions(library, names: set[str]) -> None:
+def _keep_functions(library: Any, names: set[str]) -> None:
   kept = [f for f in library.function if f.signature.name in names]
   gradients = [g for g in library.gradient
                if g.function_name in names and g.gradient_func in names]
