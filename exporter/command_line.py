@@ -14,6 +14,7 @@ from absl import flags
 
 from exporter.console import chatter
 from exporter.errors import UserError
+from exporter.renaming import Renaming
 from exporter.saved_model import files
 
 # A flag that is defined here belongs to the command that calls for it, whose --help
@@ -112,6 +113,30 @@ def define_serving_flags() -> ServingFlags:
           'warmup_image', [],
           'Image file with which TensorFlow Serving warms the model up before the'
           ' first request; may be given several times.'))
+
+
+@dataclasses.dataclass(frozen=True)
+class RenamingFlags:
+  """Other names for what clients see."""
+  rename: flags.FlagHolder[str | None]
+  rename_signature: flags.FlagHolder[str | None]
+
+  def value(self) -> Renaming:
+    """What they say; raises UserError where that is malformed."""
+    return Renaming.parse(self.rename.value, self.rename_signature.value)
+
+
+def define_renaming_flags() -> RenamingFlags:
+  """Defines the flags that give inputs, outputs and signatures other names."""
+  return RenamingFlags(
+      flags.DEFINE_string(
+          'rename', None,
+          'Other names for inputs and outputs, in all signatures that have them, e.g.'
+          ' `input_tensor:inputs,detection_boxes:boxes`. All other flags take the old'
+          ' names.'),
+      flags.DEFINE_string(
+          'rename_signature', None,
+          'Other names for signatures, e.g. `image_quality:serving_default`.'))
 
 
 def define_saved_model_dir(what: str = 'The SavedModel', required: bool = True

@@ -60,6 +60,7 @@ from exporter.output_keys import OutputSelection
 from exporter.paths import plain_paths
 from exporter.protos import label_map
 from exporter.publishing import export_folder
+from exporter.renaming import Renaming
 from exporter.saved_model import check
 from exporter.saved_model import function_saving
 from exporter.saved_model.signature import TensorSpec, read_signature
@@ -102,8 +103,10 @@ class _Traced:
 
   Attributes:
     outputs: all of the model, also those that were dropped, as they would be.
+    names: inputs and kept outputs of one that was renamed, as they were called.
   """
   outputs: dict[str, TensorSpec] | None = None
+  names: frozenset[str] = frozenset()
 
 
 def _spec(key, tensor):
@@ -179,6 +182,26 @@ class DetectionInferenceModule(tf.Module):
     # On the instance, in place of the one for any size.
     self.__call__ = tf.function(
         function.python_function, input_signature=signature)
+
+  def rename(self, renaming):
+    """Makes calls take and return tensors by other names.
+
+    Args:
+      renaming: a `Renaming`; a name that this module does not have is for others.
+    """
+    function = self.__call__
+    call = function.python_function
+    new_names = renaming.applied(tracing.input_names(function), 'inputs')
+
+    def call_func(*tensors):
+      outputs = call(*tensors)
+      new_keys = renaming.applied(outputs, 'outputs')
+      self.traced.names = frozenset((*new_names, *new_keys))
+      return {new_keys[key]: output for key, output in outputs.items()}
+
+    self.__call__ = tf.function(call_func, input_signature=[
+        tf.TensorSpec(spec.shape, spec.dtype, name)
+        for spec, name in zip(function.input_signature, new_names.values())])
 
   def _with_batch(self, spec, batch):
     """The spec of an input beside the image, for so many images."""
@@ -385,6 +408,7 @@ def export_inference_graph(input_type,
                            compact_options: CompactOptions | None = None,
                            signatures: Mapping[str, SignatureSpec] | None = None,
                            add_signature: Sequence[str] = (),
+                           renaming: Renaming | None = None,
                            verify: bool = False,
                            serving_version: int | None = None,
                            warmup_images: Sequence[str] = ()):
@@ -429,6 +453,8 @@ def export_inference_graph(input_type,
     signatures: further signatures by name, in a lean SavedModel, with one copy of the
       variables; what one leaves open is as the other arguments say.
     add_signature: the same in short, each `'from_bytes:encoded_image_string_tensor'`.
+    renaming: other names for inputs, outputs and signatures, in a lean SavedModel;
+      all other arguments say the old ones.
     verify: whether to compare the export's outputs on an image, bit for bit,
       with those of the model it was made from.
     serving_version: also writes the SavedModel to `output_directory/N/`, where
@@ -445,9 +471,10 @@ def export_inference_graph(input_type,
   stages = Stages()
   specs = _signature_specs(
       input_type, input_shape, output_selection, compact_options, signatures or {},
-      add_signature, is_lean=label_map_path is not None)
-  for spec in specs.values():
-    spec.check(tuple(DETECTION_MODULE_MAP), use_side_inputs)
+      add_signature, is_lean=label_map_path is not None or bool(renaming),
+      use_side_inputs=use_side_inputs)
+  renaming = renaming or Renaming()
+  signature_names = renaming.applied_to_signatures(specs)
   side_inputs = _combine_side_inputs(
       side_input_shapes, side_input_types, side_input_names) if use_side_inputs else []
   output_directory = os.fspath(output_directory)
@@ -457,23 +484,21 @@ def export_inference_graph(input_type,
   assets = [] if label_map_path is None else [os.path.basename(label_map_path)]
   with export_folder.new_export(
       output_directory, export_folder.of_export(assets), _SAVED_MODEL, warmup_images,
-      serving_version, tuple(specs)) as directory, \
+      serving_version, tuple(signature_names.values())) as directory, \
       plain_paths.of_checkpoint(checkpoint_path) as checkpoint_path:
     module, functions, trackable = _restored_and_traced(
         pipeline_config, checkpoint_path, use_moving_averages, specs, side_inputs, names,
-        stages)
+        renaming, stages)
+    functions = {signature_names[name]: function for name, function in functions.items()}
     _write(directory, pipeline_config, module, functions, trackable, label_map_path,
            specs[DEFAULT].selection is not None, stages)
     if verify:
-      with stages('verify'):
-        check.compare_outputs(os.path.join(directory, _SAVED_MODEL), {
-            name: (function, sample_inputs(specs[name].input_type, function))
-            for name, function in functions.items()})
-    return _report(os.path.join(directory, _SAVED_MODEL), module)
+      _verify(directory, specs.values(), functions, stages)
+    return _report(os.path.join(directory, _SAVED_MODEL), next(iter(functions)), module)
 
 
-def _report(saved_model_dir, module):
-  signature = read_signature(saved_model_dir)
+def _report(saved_model_dir, signature_name, module):
+  signature = read_signature(saved_model_dir, signature_name)
   # A module of the user's own may drop outputs in another way.
   full = dataclasses.replace(
       signature, outputs=module.traced.outputs or signature.outputs)
@@ -498,7 +523,8 @@ def _write(directory, pipeline_config, module, functions, trackable, label_map_p
     if is_lean:
       function_saving.save_lean(functions, saved_model_dir)
     else:
-      tf.saved_model.save(module, saved_model_dir, signatures=functions[DEFAULT])
+      tf.saved_model.save(module, saved_model_dir,
+                          signatures=next(iter(functions.values())))
     if label_map_path is not None:
       _copy_asset(label_map_path, saved_model_dir)
     config_util.save_pipeline_config(pipeline_config, directory)
@@ -508,19 +534,29 @@ def _write(directory, pipeline_config, module, functions, trackable, label_map_p
           name: check.signature_of(function) for name, function in functions.items()})
 
 
+def _verify(directory, specs, functions, stages):
+  """Compares the outputs of each signature with those of its function."""
+  with stages('verify'):
+    check.compare_outputs(os.path.join(directory, _SAVED_MODEL), {
+        name: (function, sample_inputs(spec.input_type, function))
+        for spec, (name, function) in zip(specs, functions.items())})
+
+
 def _signature_specs(input_type, input_shape, output_selection, compact_options,
-                     signatures, add_signature, is_lean):
+                     signatures, add_signature, is_lean, use_side_inputs):
   """What each signature takes and returns, by name, `serving_default` first."""
   shape = None if input_shape is None else input_shapes.parse(input_shape, input_type)
   specs = signature_specs.all_of(
       SignatureSpec(input_type, shape, output_selection, compact_options), signatures,
       add_signature)
+  for spec in specs.values():
+    spec.check(tuple(DETECTION_MODULE_MAP), use_side_inputs)
   is_lean |= len(specs) > 1 or specs[DEFAULT].compact is not None
   return {name: spec.lean() if is_lean else spec for name, spec in specs.items()}
 
 
 def _restored_and_traced(pipeline_config, checkpoint_path, use_moving_averages, specs,
-                         side_inputs, names_by_id, stages):
+                         side_inputs, names_by_id, renaming, stages):
   """The first module, concrete functions by signature, a Checkpoint of the model.
 
   Every variable of the model is proven to come from `checkpoint_path`.
@@ -544,6 +580,9 @@ def _restored_and_traced(pipeline_config, checkpoint_path, use_moving_averages, 
     modules = [make_module(spec.input_type, model, side_inputs, spec.selection,
                            spec.compact, spec.shape, names_by_id)
                for spec in specs.values()]
+    if renaming.names:
+      for module in modules:
+        module.rename(renaming)
     with stages('trace'), checkpoint.must_fit(checkpoint_path), \
         inputs.side_inputs_must_fit(model, side_input_names), \
         checkpoint_fit.must_fit(fit):
@@ -551,6 +590,7 @@ def _restored_and_traced(pipeline_config, checkpoint_path, use_moving_averages, 
         shared_detection.share(modules, trace)
       functions = {name: trace(module.__call__)
                    for name, module in zip(specs, modules)}
+      renaming.check_known(name for module in modules for name in module.traced.names)
       status.assert_existing_objects_matched()
       if use_moving_averages:
         fit.assign_averages()

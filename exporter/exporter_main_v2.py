@@ -124,6 +124,7 @@ _ADD_SIGNATURE = flags.DEFINE_multi_string(
     'A further signature, NAME:INPUT_TYPE, e.g.'
     ' `from_bytes:encoded_image_string_tensor`, with the same outputs and the same'
     ' variables; may be given several times. A profile can say more of each.')
+_RENAMING = command_line.define_renaming_flags()
 _LIST_OUTPUT_KEYS = flags.DEFINE_boolean(
     'list_output_keys', False,
     'Print each output with dtype, shape and bytes for one image, and stop.'
@@ -156,6 +157,8 @@ def main():
   specs = _signature_specs(profile)
   for spec in specs.values():
     spec.check(use_side_inputs=_USE_SIDE_INPUTS.value)
+  renaming = _RENAMING.value()
+  renaming.applied_to_signatures(specs)
   side_inputs = (_USE_SIDE_INPUTS.value, _SIDE_INPUT_SHAPES.value,
                  _SIDE_INPUT_TYPES.value, _SIDE_INPUT_NAMES.value)
   if _USE_SIDE_INPUTS.value:
@@ -188,10 +191,12 @@ def main():
       output_selection=main.selection,
       compact_options=main.compact,
       signatures=specs,
+      renaming=renaming,
       verify=_VERIFY.value,
       serving_version=_SERVING.serving_version.value,
       warmup_images=_SERVING.warmup_image.value)
-  _print_report(report, specs, time.monotonic() - start)
+  others = [renaming.signatures.get(name, name) for name in specs]
+  _print_report(report, others, time.monotonic() - start)
 
 
 def _print_report(report, others, seconds):

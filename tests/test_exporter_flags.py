@@ -93,6 +93,8 @@ VALID = (f'--pipeline_config_path={_PIPELINE}', '--trained_checkpoint_dir=traini
     (['--input_shape=4,640,640'], '3 dimensions'),
     (['--trained_checkpoint_prefix=training/ckpt-1'], 'each is given'),
     (['--trained_checkpoint_dir=file'], 'file does not exist or is not a folder'),
+    (['--rename=input_tensor'], "rename has the entry 'input_tensor'"),
+    (['--rename_signature=x:y'], "'x', which is no signature"),
     (['--input_type=image_tenser'], "did you mean 'image_tensor'"),
     (['exported'], "'exported' is not a flag"),
 ], ids=lambda value: value[0][:40] if isinstance(value, list) else None)

@@ -111,12 +111,17 @@ def _named_signature(function) -> list[tf.TensorSpec]:
 
   Naming is lost on a function of `*inputs`, and clients send inputs by name.
   """
+  return [tf.TensorSpec(spec.shape, spec.dtype, name)
+          for spec, name in zip(function.input_signature, input_names(function))]
+
+
+def input_names(function) -> list[str | None]:
+  """Names of the inputs of a `tf.function` with an input signature, as clients see."""
   parameters = inspect.signature(function.python_function).parameters.values()
   names = [p.name for p in parameters
            if p.kind is p.POSITIONAL_OR_KEYWORD and p.name != 'self']
   names += [None] * len(function.input_signature)
-  return [tf.TensorSpec(spec.shape, spec.dtype, spec.name or name)
-          for spec, name in zip(function.input_signature, names)]
+  return [spec.name or name for spec, name in zip(function.input_signature, names)]
 
 
 def _create_at_once(next_creator, **kwargs):
