@@ -100,7 +100,7 @@ def _compare_objects(folder, outputs, report: SlimReport) -> int:
       count += _compare(found, expected, f'TF2 {name}')
     if report.is_callable:
       count += _compare_calls(source, slim, outputs['serving_default'], x)
-  return count
+  return count + _compare_gradients(source, slim, outputs['serving_default'])
 
 
 def _compare_calls(source, slim, keys, x) -> int:
@@ -111,6 +111,32 @@ def _compare_calls(source, slim, keys, x) -> int:
   found = slim(*inputs)
   assert set(found) == set(keys), set(found)
   return _compare(found, expected, 'calling it')
+
+
+def _compare_gradients(source, slim, keys) -> int:
+  """As for saliency maps; where the source has gradients, so has what is left."""
+  try:
+    expected = _gradients(source.signatures['serving_default'], keys)
+  except Exception:
+    return 0
+  found = _gradients(slim.signatures['serving_default'], keys)
+  for name, slope in expected.items():
+    # A dropped output adds zeros: to -0, to none, and where it is infinite no number.
+    known = ~np.isnan(slope)
+    assert np.array_equal(slope[known], found[name][known]), (
+        f'gradient for {name}: {found[name]} instead of {slope}')
+  return len(expected)
+
+
+def _gradients(function, keys) -> dict[str, np.ndarray]:
+  inputs = {key: _input(key, _X[0]) for key in function.structured_input_signature[1]}
+  with tf.GradientTape() as tape:
+    tape.watch(inputs)
+    results = function(**inputs)
+    loss = tf.add_n([tf.reduce_sum(results[key]) for key in keys
+                     if results[key].dtype == tf.float32] or [tf.zeros([])])
+  slopes = tape.gradient(loss, inputs, tf.UnconnectedGradients.ZERO)
+  return {name: slope.numpy() for name, slope in slopes.items()}
 
 
 def _input(name: str, x: np.ndarray):
