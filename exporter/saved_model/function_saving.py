@@ -38,10 +38,18 @@ def save_lean(functions: Mapping, target: str) -> None:
 
 
 def _variables(functions) -> list:
-  """The variables of all functions, each once."""
-  found = {id(variable): variable for function in functions
-           for variable in function.graph.variables}
-  return list(found.values())
+  """The variables of all functions, each once, in the order in which they are captured.
+
+  A graph's own list of them has another order in every process, and so the file would
+  have.
+  """
+  captured = {}
+  for function in functions:
+    by_handle = {id(variable.handle): variable for variable in function.graph.variables}
+    for tensor, _ in function.graph.captures:
+      if id(tensor) in by_handle:
+        captured[id(tensor)] = by_handle[id(tensor)]
+  return list(captured.values())
 
 
 def _positional(concrete_function, input_signature):
