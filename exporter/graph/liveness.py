@@ -34,10 +34,12 @@ class Roots:
     results: (function, position) of results that somebody outside calls for.
     arguments: (function, position) of arguments that somebody outside passes,
       used or not.
+    inner: (function, tensor in it) that somebody outside looks at.
   """
   tensors: tuple[str, ...] = ()
   results: tuple[tuple[str, int], ...] = ()
   arguments: tuple[tuple[str, int], ...] = ()
+  inner: tuple[tuple[str, str], ...] = ()
 
 
 class Liveness:
@@ -78,6 +80,9 @@ class Liveness:
     for function, position in roots.arguments:
       self._mark_function(function)
       self._mark_argument(function, position)
+    for function, name in roots.inner:
+      self._mark_function(function)
+      self._mark_edge(function, parse_edge(name))
     self._follow()
     while self._mark_checks_of_live_tensors():
       self._follow()

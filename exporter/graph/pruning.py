@@ -61,12 +61,12 @@ def _kept_positions(bodies: dict[str, Body], liveness: Liveness) -> Kept:
       name: [i for i in range(len(bodies[name].results))
              if (name, i) in liveness.results]
       for name in liveness.functions}
-  main_outputs = {}
-  for name, node in bodies[MAIN_GRAPH].nodes.items():
-    call = call_of(node)
-    if call is not None and (MAIN_GRAPH, name) in liveness.nodes:
-      main_outputs[name] = results[call.callees[0]]
-  return Kept(arguments, results, main_outputs)
+  outputs = {}
+  for body, name in liveness.nodes:
+    call = call_of(bodies[body].nodes[name])
+    if call is not None:
+      outputs[body, name] = results[call.callees[0]]
+  return Kept(arguments, results, outputs)
 
 
 def _keep_functions(library: Any, names: set[str]) -> None:

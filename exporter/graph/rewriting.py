@@ -26,19 +26,19 @@ class Kept:
   Attributes:
     arguments: for each function, the former positions of its arguments.
     results: for each function, the former positions of its results.
-    main_outputs: for each call in the main graph, the former positions of its
+    outputs: for each live call, by body and node, the former positions of its
       outputs.
   """
   arguments: dict[str, list[int]]
   results: dict[str, list[int]]
-  main_outputs: dict[str, list[int]]
+  outputs: dict[tuple[str, str], list[int]]
 
-  def tensor_name(self, name: str) -> str:
-    """The name that a tensor of the main graph has after pruning."""
+  def tensor_name(self, name: str, body: str = MAIN_GRAPH) -> str:
+    """The name that a tensor `node:0` of a body has after pruning."""
     edge = parse_edge(name)
-    if edge.source not in self.main_outputs:
-      return name
-    return f'{edge.source}:{self.main_outputs[edge.source].index(edge.index)}'
+    outputs = self.outputs.get((body, edge.source))
+    return (name if outputs is None
+            else f'{edge.source}:{outputs.index(edge.index)}')
 
 
 class BodyRewriter:

@@ -17,7 +17,7 @@ from exporter.meta_graph.object_graph import (
 
 def rewrite(object_graph, signatures: dict[str, ObjectFunction],
             call: list[ObjectFunction], variables: list[int],
-            initializers: list[int]) -> None:
+            initializers: list[int], gradients: list[ObjectFunction]) -> None:
   """Reduces the object graph, in place, to the functions that are given.
 
   Args:
@@ -27,12 +27,14 @@ def rewrite(object_graph, signatures: dict[str, ObjectFunction],
     call: concrete functions of calling the root; empty if it cannot be called.
     variables: ids of the variables, in the order of their checkpoint entries.
     initializers: ids of objects that stay for what loading them fills.
+    gradients: concrete functions that are the gradients of ops.
 
   Raises:
     UserError: a kept function uses an object that cannot be kept, such as a
       mutable table, whose content is in the checkpoint.
   """
-  _Rewriter(object_graph).rewrite(signatures, call, variables, initializers)
+  _Rewriter(object_graph).rewrite(
+      signatures, call, variables, initializers, gradients)
 
 
 class _Rewriter:
@@ -43,7 +45,7 @@ class _Rewriter:
     self._new = object_graph
     self._ids: dict[int, int] = {}
 
-  def rewrite(self, signatures, call, variables, initializers) -> None:
+  def rewrite(self, signatures, call, variables, initializers, gradients) -> None:
     self._new.Clear()
     root = self._user_object('_generic_user_object')
     self._list(root, VARIABLES, variables)
@@ -58,6 +60,8 @@ class _Rewriter:
       if child.local_name in signatures:
         self._adopt(holder, child.local_name, self._function_node(
             child.node_id, [signatures[child.local_name]]))
+    for function in gradients:
+      self._describe(function)
 
   def _list(self, root: int, name: str, old_ids: list[int]) -> None:
     """Gives the root a list of objects, unless it would be empty."""
@@ -104,7 +108,8 @@ class _Rewriter:
       return self._ids[old_id]
     old = self._old.nodes[old_id]
     kind = old.WhichOneof('kind')
-    if kind not in ('variable', 'constant', 'asset', 'resource', 'user_object'):
+    if kind not in ('variable', 'constant', 'asset', 'resource', 'user_object',
+                    'captured_tensor'):
       raise UserError(
           f'The SavedModel captures an object of kind {kind!r}, which cannot be'
           ' kept while removing outputs.')

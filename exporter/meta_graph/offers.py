@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from exporter.graph.bodies import Body
 from exporter.graph.liveness import Roots
-from exporter.meta_graph import initialization, variable_collections
+from exporter.meta_graph import gradients, initialization, variable_collections
 from exporter.meta_graph.signature_tensors import tensor_names
 
 
@@ -21,11 +21,13 @@ def roots_of(meta_graph, bodies: Mapping[str, Body]) -> Roots:
       tensors += tensor_names(tensor)
   tensors += initialization.main_ops(meta_graph)
   tensors += variable_collections.tensor_names(meta_graph)
+  objects = meta_graph.object_graph_def.nodes
+  inner = (gradients.captured_tensor(node, bodies) for node in objects)
   functions = [
       bodies[name] for name in meta_graph.object_graph_def.concrete_functions
       if name in bodies]
   return Roots(
-      tensors=tuple(tensors),
+      tensors=tuple(tensors), inner=tuple(filter(None, inner)),
       results=tuple((body.name, i) for body in functions
                     for i in range(len(body.results))),
       arguments=tuple((body.name, i) for body in functions

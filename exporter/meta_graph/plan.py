@@ -15,6 +15,7 @@ from exporter.graph.liveness import Liveness, Roots
 from exporter.graph.op_effects import OpEffects, op_kinds
 from exporter.graph.resources import Resource, handles_of, resources_of
 from exporter.meta_graph import (
+    gradients,
     initialization,
     loaded_call,
     object_graph,
@@ -42,6 +43,7 @@ class Plan:
     initializers: the objects that fill what lives though no function captures them.
     variables: those that stay in the checkpoint.
     variable_ids: the object of each; empty where there are no objects.
+    gradients: the functions by which ops with a gradient of their own compute it.
   """
   outputs: dict[str, list[str]]
   signatures: dict[str, ObjectFunction]
@@ -51,6 +53,7 @@ class Plan:
   initializers: list[int]
   variables: list[SavedVariable]
   variable_ids: list[int]
+  gradients: list[ObjectFunction]
 
   @classmethod
   def of(cls, meta_graph, outputs: Mapping[str, Sequence[str]],
@@ -81,6 +84,7 @@ class _Planner:
     self._restored_tables = saver.restored_tables(meta_graph, self._bodies)
     self._live = Liveness(
         self._bodies, OpEffects(self._bodies, op_kinds(meta_graph)))
+    self._gradient_uses = gradients.uses(meta_graph, self._bodies)
     self._called_on_loading = initialization.called_by_all(meta_graph, self._bodies)
     self._signatures = _signature_functions(self._objects, self._outputs)
     self._call = loaded_call.choose(
@@ -97,12 +101,14 @@ class _Planner:
     kept = self._trim_initialization()
     variables = self._live_variables()
     return Plan(self._outputs, self._signatures, self._call, self._live, kept,
-                initializers, variables, self._object_ids(variables))
+                initializers, variables, self._object_ids(variables),
+                self._live_gradients())
 
   def _grow(self) -> bool:
     """Marks what the live objects, tables and variables need for themselves."""
     kept = self._initialization()
     grown = [self._live.mark(Roots(tensors=tuple(sorted(kept.ops)))),
+             self._live.mark(self._gradient_roots()),
              self._live.mark(self._captured_object_roots(self._initializers(kept))),
              self._live.mark(self._variable_roots())]
     return any(grown)
@@ -138,6 +144,21 @@ class _Planner:
     return [(function.name, i)
             for i in range(passed_count(function, self._bodies))]
 
+  # Gradients that ops have of their own.
+
+  def _live_gradients(self) -> list[ObjectFunction]:
+    names = {use.gradient for use in self._gradient_uses
+             if (use.body, use.node) in self._live.nodes}
+    return [object_graph.concrete_function(self._objects, name)
+            for name in sorted(names)]
+
+  def _gradient_roots(self) -> Roots:
+    functions = [self._bodies[f.name] for f in self._live_gradients()]
+    return Roots(
+        results=tuple((f.name, i) for f in functions for i in range(len(f.results))),
+        arguments=tuple((f.name, i) for f in functions
+                        for i in f.arguments.values()))
+
   # Captured objects: variables, constants, tables.
 
   def _captured_object_roots(self, initializers: list[int]) -> Roots:
@@ -145,15 +166,18 @@ class _Planner:
     captured = self._captured_objects(initializers)
     functions = [object_graph.concrete_function(self._objects, name)
                  for name in object_graph.functions_of(self._objects, captured)]
+    inner = (gradients.captured_tensor(self._objects.nodes[i], self._bodies)
+             for i in captured)
     return Roots(
-        tensors=tuple(self._tensors_of(captured)),
+        tensors=tuple(self._tensors_of(captured)), inner=tuple(filter(None, inner)),
         results=tuple((function.name, i) for function in functions
                       for i in range(len(self._bodies[function.name].results))),
         arguments=tuple(argument for function in functions
                         for argument in self._passed_arguments(function)))
 
   def _captured_objects(self, initializers: list[int]) -> list[int]:
-    functions = (*self._signatures.values(), *(c.function for c in self._call))
+    functions = (*self._signatures.values(), *(c.function for c in self._call),
+                 *self._live_gradients())
     return object_graph.captured_objects(
         self._objects,
         [*initializers, *(i for f in functions for i in self._live_captures(f))],

@@ -146,10 +146,21 @@ def _rewrite_objects(meta_graph, plan: Plan, kept: Kept) -> None:
       name: selection.as_kept(returning(function, sorted(plan.outputs[name])))
       for name, function in plan.signatures.items()}
   call = [selection.as_kept(offered) for offered in plan.call]
+  gradients = [selection.as_kept(Offered(f, tuple(kept.results[f.name])))
+               for f in plan.gradients]
   selection.narrow_captures(meta_graph.object_graph_def)
+  _rename_captured_tensors(meta_graph.object_graph_def, gradients, kept)
   object_rewriting.rewrite(
       meta_graph.object_graph_def, signatures, call, plan.variable_ids,
-      plan.initializers)
+      plan.initializers, gradients)
+
+
+def _rename_captured_tensors(objects, gradients: Sequence[ObjectFunction],
+                             kept: Kept) -> None:
+  for i in {i for function in gradients for i in function.bound_inputs}:
+    if objects.nodes[i].WhichOneof('kind') == 'captured_tensor':
+      tensor = objects.nodes[i].captured_tensor
+      tensor.name = kept.tensor_name(tensor.name, tensor.concrete_function)
 
 
 def _keep_used_assets(meta_graph) -> list[str]:

@@ -12,12 +12,13 @@ from typing import Any
 
 
 def save_options() -> Any:
-  """Of `tf.saved_model.save`: without a saver where that can be left out."""
+  """Of `tf.saved_model.save`: without what takes long and is not used."""
   import tensorflow as tf
-  # Tracing a saver takes longer than all else; we write one of our own.
-  if _takes(tf.saved_model.SaveOptions, 'experimental_skip_saver'):
-    return tf.saved_model.SaveOptions(experimental_skip_saver=True)
-  return tf.saved_model.SaveOptions()
+  # We write a saver of our own. An export is for serving: it needs no gradients.
+  wanted = {'experimental_skip_saver': True, 'experimental_custom_gradients': False}
+  return tf.saved_model.SaveOptions(**{
+      name: value for name, value in wanted.items()
+      if _takes(tf.saved_model.SaveOptions, name)})
 
 
 def function_graph(function_def: Any) -> Any:

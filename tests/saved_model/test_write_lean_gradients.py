@@ -81,3 +81,34 @@ def test_models_that_hold_gradients_of_their_own(tf, save_function, slim, functi
   for keys in (['gradient'], ['other', 'value'], ['kept']):
     slim(source, {'serving_default': keys}, {'serving_default': {'x': _X}},
          name=keys[0])
+
+
+def _clipped(tf, m, factor):
+  @tf.custom_gradient
+  def clipped(x):
+    hidden = tf.tanh(x) * m.scale
+    def gradient(upstream, variables=()):
+      by_x = upstream * (factor + hidden)
+      return (by_x, [tf.zeros_like(v) for v in variables]) if variables else by_x
+    return hidden + 1.0, gradient
+  return clipped
+
+
+def test_gradients_of_ones_own(tf, save_function, slim):
+  def function(x, m):
+    return {'kept': _clipped(tf, m, 100.0)(x * 2.0), 'plain': x * x,
+            'dropped': _clipped(tf, m, 7.0)(x - 1.0)}
+
+  source = save_function(function, options=tf.saved_model.SaveOptions(
+      experimental_custom_gradients=True))
+  target, _ = slim(source, {'serving_default': ['kept']},
+                   {'serving_default': {'x': _X}})
+  _assert_same_gradients(tf, source, target, 'kept')
+  library = saved_models.meta_graph_of(target).graph_def.library
+  before = saved_models.meta_graph_of(source).graph_def.library
+  assert 0 < len(library.registered_gradients) < len(before.registered_gradients)
+  again, _ = slim(target, {'serving_default': ['kept']}, name='again')
+  _assert_same_gradients(tf, source, again, 'kept')
+  target, _ = slim(source, {'serving_default': ['plain']},
+                   {'serving_default': {'x': _X}}, name='plain')
+  assert not saved_models.meta_graph_of(target).graph_def.library.registered_gradients

@@ -210,6 +210,9 @@ class _Needs:
     for node in objects.nodes:
       if node.WhichOneof('kind') == 'constant':
         self.connect('root', '', node.constant.operation)
+      if node.WhichOneof('kind') == 'captured_tensor':
+        self.connect('root', node.captured_tensor.concrete_function,
+                     node.captured_tensor.name)
       if node.WhichOneof('kind') == 'asset':
         asset = self.meta_graph.asset_file_def[node.asset.asset_file_def_index]
         self.connect('root', '', asset.tensor_info.name)

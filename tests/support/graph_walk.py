@@ -30,12 +30,25 @@ def walk(saved_model_dir: str) -> dict:
     conv_counts: convolutions by function.
     variables: shapes of the variables in it.
   """
+  return _Walk(_meta_graph(saved_model_dir)).facts()
+
+
+def bytes_without_gradients(saved_model_dir: str) -> int:
+  """Size of a SavedModel's only graph, but for the functions that are gradients."""
+  meta_graph = _meta_graph(saved_model_dir)
+  library = meta_graph.graph_def.library
+  gradients = {gradient.gradient_func for gradient in library.registered_gradients}
+  return meta_graph.ByteSize() - sum(
+      f.ByteSize() for f in library.function if f.signature.name in gradients)
+
+
+def _meta_graph(saved_model_dir: str):
   from tensorflow.core.protobuf import saved_model_pb2
   saved_model = saved_model_pb2.SavedModel()
   with open(os.path.join(saved_model_dir, 'saved_model.pb'), 'rb') as f:
     saved_model.ParseFromString(f.read())
   [meta_graph] = saved_model.meta_graphs
-  return _Walk(meta_graph).facts()
+  return meta_graph
 
 
 class _Walk:
