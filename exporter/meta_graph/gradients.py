@@ -27,8 +27,7 @@ def uses(meta_graph, bodies: Mapping[str, Body]) -> list[GradientUse]:
   """Every node whose gradient has been saved."""
   functions = {gradient.registered_op_type.encode(): gradient.gradient_func
                for gradient in meta_graph.graph_def.library.registered_gradients
-               if gradient.gradient_func in bodies
-               and gradient.gradient_func in meta_graph.object_graph_def.concrete_functions}
+               if gradient.gradient_func in bodies}
   if not functions:
     return []
   return [GradientUse(body.name, name, functions[node.attr[_ATTRIBUTE].s])

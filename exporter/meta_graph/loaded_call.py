@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from exporter.graph.bodies import MAIN_GRAPH, Body
 from exporter.graph.function_equality import (
@@ -15,6 +15,7 @@ from exporter.graph.function_equality import (
     Passed,
     unwrap,
 )
+from exporter.graph.liveness import Liveness
 from exporter.graph.op_effects import OpEffects
 from exporter.meta_graph import object_graph
 from exporter.meta_graph.object_graph import ObjectFunction, passed_count
@@ -45,8 +46,9 @@ def choose(objects, signatures: Mapping[str, ObjectFunction], primary: str,
   """The functions for `loaded(...)`, with just some keys of the primary signature.
 
   The signature's own body serves where it computes the same, so that the file
-  holds it once; otherwise the function stays, reduced to those keys. One that
-  does not return them, or has captures of its own, cannot stay.
+  holds it once; otherwise the function stays, reduced to those keys. Where one of
+  several does not return them, a call that is meant for it would reach another:
+  none can stay.
 
   Args:
     objects: the SavedObjectGraph.
@@ -63,31 +65,51 @@ def choose(objects, signatures: Mapping[str, ObjectFunction], primary: str,
                   effects).choose()
 
 
+def live_captures(function: ObjectFunction, live: Liveness) -> list[int]:
+  """The objects that a function captures and uses."""
+  count = passed_count(function, live.bodies)
+  return [object_id for i, object_id in enumerate(function.bound_inputs)
+          if (function.name, count + i) in live.arguments]
+
+
+def can_be_given(captured: Sequence[int], objects, restored: Collection[int]) -> bool:
+  """Whether functions can be given all that they capture.
+
+  The content of a table is not kept, nor a variable that nothing restores.
+
+  Args:
+    captured: the objects.
+    objects: the SavedObjectGraph.
+    restored: the variables that the checkpoint has a value of, and the graph a node.
+  """
+  everything = object_graph.captured_objects(
+      objects, list(captured), lambda function: function.bound_inputs)
+  return all(
+      (object_graph.can_be_kept(objects.nodes[i])
+       or object_graph.concrete_names(objects.nodes[i]))
+      and (objects.nodes[i].WhichOneof('kind') != 'variable' or i in restored)
+      for i in everything)
+
+
 class _Chooser:
 
   def __init__(self, objects, signatures: Mapping[str, ObjectFunction],
                primary: str, keys: list[str], bodies: dict[str, Body],
                effects: OpEffects):
     self._objects = objects
-    self._signatures = signatures
     self._primary = signatures[primary]
     self._keys = keys
     self._bodies = bodies
     self._digests = FunctionDigests(bodies, effects)
 
   def choose(self) -> list[Offered]:
-    known = {i for function in self._signatures.values()
-             for i in function.bound_inputs}
-    chosen = []
-    for name in object_graph.call_functions(self._objects):
-      function = object_graph.concrete_function(self._objects, name)
-      # Each trace captures constants of its own, which the graph holds.
-      own = {i for i in set(function.bound_inputs) - known
-             if object_graph.constant_node(self._objects, i) is None}
-      if set(self._keys) <= set(function.result_positions or ()) and not own:
-        chosen.append(self._signature_body_for(function)
-                      or returning(function, self._keys))
-    return chosen
+    functions = [object_graph.concrete_function(self._objects, name)
+                 for name in object_graph.call_functions(self._objects)]
+    if not all(set(self._keys) <= set(function.result_positions or ())
+               for function in functions):
+      return []
+    return [self._signature_body_for(function) or returning(function, self._keys)
+            for function in functions]
 
   def _signature_body_for(self, function: ObjectFunction) -> Offered | None:
     """The function inside the primary signature, if it computes the same."""

@@ -20,6 +20,9 @@ INITIALIZERS = 'initializers'
 # The function by which a table, or a resource like it, fills itself on loading.
 _INITIALIZE = '_initialize'
 
+_KINDS_THAT_STAY = frozenset({
+    'asset', 'captured_tensor', 'constant', 'resource', 'user_object', 'variable'})
+
 # How checkpoints name the value of the i-th variable of a list `variables`.
 _KEY = 'variables/{}/.ATTRIBUTES/VARIABLE_VALUE'
 
@@ -222,6 +225,13 @@ def captured_ids(object_graph, main: Body) -> dict[str, int]:
       ids.update((edge.source, object_id) for edge, object_id in
                  zip(edges[len(edges) - len(captured):], captured))
   return ids
+
+
+def can_be_kept(node) -> bool:
+  """Whether a captured object can be made anew; the content of a table cannot."""
+  kind = node.WhichOneof('kind')
+  return kind == 'variable' or kind in _KINDS_THAT_STAY and not (
+      node.saveable_objects or node.registered_saver)
 
 
 def captured_objects(

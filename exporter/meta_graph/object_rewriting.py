@@ -9,6 +9,7 @@ from exporter.meta_graph.object_graph import (
     SIGNATURES,
     VARIABLES,
     ObjectFunction,
+    can_be_kept,
     child_id,
     concrete_function,
     concrete_names,
@@ -108,12 +109,11 @@ class _Rewriter:
       return self._ids[old_id]
     old = self._old.nodes[old_id]
     kind = old.WhichOneof('kind')
-    if kind not in ('variable', 'constant', 'asset', 'resource', 'user_object',
-                    'captured_tensor'):
-      raise UserError(
-          f'The SavedModel captures an object of kind {kind!r}, which cannot be'
-          ' kept while removing outputs.')
-    if kind != 'variable' and (old.saveable_objects or old.registered_saver):
+    if not can_be_kept(old):
+      if not (old.saveable_objects or old.registered_saver):
+        raise UserError(
+            f'The SavedModel captures an object of kind {kind!r}, which cannot be'
+            ' kept while removing outputs.')
       raise UserError(
           'The SavedModel captures a table whose content is in its checkpoint;'
           ' removing outputs is supported for tables that are read from a file'

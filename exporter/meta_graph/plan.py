@@ -7,6 +7,7 @@ and variables, these need what makes and fills them, and that may need more.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 
 from exporter.errors import UserError
@@ -79,8 +80,10 @@ class _Planner:
     self._objects = meta_graph.object_graph_def
     self._outputs = {name: list(keys) for name, keys in outputs.items()}
     self._bodies = bodies_of(meta_graph.graph_def)
-    self._restored = saved_variables.read_variables(
+    self._ids = saved_variables.object_ids(
         meta_graph, self._bodies, checkpoint_objects)
+    self._restored = saved_variables.read_variables(
+        meta_graph, self._bodies, checkpoint_objects, self._ids)
     self._restored_tables = saver.restored_tables(meta_graph, self._bodies)
     self._live = Liveness(
         self._bodies, OpEffects(self._bodies, op_kinds(meta_graph)))
@@ -92,6 +95,7 @@ class _Planner:
         self._bodies, self._live.effects)
 
   def plan(self) -> Plan:
+    self._call = self._call if self._call_can_stay() else []
     self._live.mark(self._signature_roots())
     self._live.mark(self._call_roots())
     while self._grow():
@@ -140,26 +144,35 @@ class _Planner:
         arguments=tuple(argument for c in self._call
                         for argument in self._passed_arguments(c.function)))
 
+  def _call_can_stay(self) -> bool:
+    restored = {self._ids[v.node] for v in self._restored if v.node in self._ids}
+    captured = [i for c in self._call for i in c.function.bound_inputs]
+    if not loaded_call.can_be_given(captured, self._objects, restored):
+      used = Liveness(self._bodies, self._live.effects)
+      used.mark(self._call_roots())
+      captured = [i for c in self._call
+                  for i in loaded_call.live_captures(c.function, used)]
+    return loaded_call.can_be_given(captured, self._objects, restored)
+
   def _passed_arguments(self, function: ObjectFunction) -> list[tuple[str, int]]:
     return [(function.name, i)
             for i in range(passed_count(function, self._bodies))]
 
-  # Gradients that ops have of their own.
+  def _gradient_names(self) -> list[str]:
+    return sorted({use.gradient for use in self._gradient_uses
+                   if (use.body, use.node) in self._live.nodes})
 
   def _live_gradients(self) -> list[ObjectFunction]:
-    names = {use.gradient for use in self._gradient_uses
-             if (use.body, use.node) in self._live.nodes}
     return [object_graph.concrete_function(self._objects, name)
-            for name in sorted(names)]
+            for name in self._gradient_names()
+            if name in self._objects.concrete_functions]
 
   def _gradient_roots(self) -> Roots:
-    functions = [self._bodies[f.name] for f in self._live_gradients()]
+    functions = [self._bodies[name] for name in self._gradient_names()]
     return Roots(
         results=tuple((f.name, i) for f in functions for i in range(len(f.results))),
         arguments=tuple((f.name, i) for f in functions
                         for i in f.arguments.values()))
-
-  # Captured objects: variables, constants, tables.
 
   def _captured_object_roots(self, initializers: list[int]) -> Roots:
     """Live constants, and functions by which live tables make and fill themselves."""
@@ -178,19 +191,18 @@ class _Planner:
   def _captured_objects(self, initializers: list[int]) -> list[int]:
     functions = (*self._signatures.values(), *(c.function for c in self._call),
                  *self._live_gradients())
+    live_captures = functools.partial(loaded_call.live_captures, live=self._live)
     return object_graph.captured_objects(
         self._objects,
-        [*initializers, *(i for f in functions for i in self._live_captures(f))],
-        self._live_captures)
-
-  def _live_captures(self, function: ObjectFunction) -> list[int]:
-    count = passed_count(function, self._bodies)
-    return [object_id for i, object_id in enumerate(function.bound_inputs)
-            if (function.name, count + i) in self._live.arguments]
+        [*initializers, *(i for f in functions for i in live_captures(f))],
+        live_captures)
 
   def _tensors_of(self, objects: list[int]) -> Iterator[str]:
-    """Tensors of the main graph that hold captured constants and file paths."""
+    """Nodes of the main graph that stand for variables, constants, file paths."""
+    nodes = {i: node for node, i in self._ids.items()}
     for i in objects:
+      if i in nodes and self._objects.nodes[i].WhichOneof('kind') == 'variable':
+        yield nodes[i]
       node = object_graph.constant_node(self._objects, i)
       if node is not None:
         yield node
@@ -225,8 +237,7 @@ class _Planner:
         self._captures_live(name) for name in names)
 
   def _captures_live(self, name: str) -> bool:
-    ids = object_graph.captured_ids(self._objects, self._bodies[MAIN_GRAPH])
-    live = {ids[node] for node in self._live_handles() if node in ids}
+    live = {self._ids[node] for node in self._live_handles() if node in self._ids}
     return bool(live.intersection(self._objects.concrete_functions[name].bound_inputs))
 
   def _trim_initialization(self) -> initialization.Kept:
@@ -263,20 +274,19 @@ class _Planner:
     return [v for v in self._restored if v.node in live]
 
   def _object_ids(self, variables: list[SavedVariable]) -> list[int]:
-    """The object of each variable, known by what the main graph's calls capture."""
+    """The object of each variable."""
     if not self._signatures:
       return []
-    ids = object_graph.captured_ids(self._objects, self._bodies[MAIN_GRAPH])
     for v in variables:
-      if v.node not in ids:
+      if v.node not in self._ids:
         raise UserError(f'The SavedModel is damaged: no object stands for the'
                         f' variable {v.node!r}, which the outputs need.')
-    lost = (ids.keys() & self._live_handles()) - {v.node for v in variables}
+    lost = (self._ids.keys() & self._live_handles()) - {v.node for v in variables}
     for node in sorted(lost):
-      if self._objects.nodes[ids[node]].WhichOneof('kind') == 'variable':
+      if self._objects.nodes[self._ids[node]].WhichOneof('kind') == 'variable':
         raise UserError(f'The SavedModel is damaged: its checkpoint has no value of'
                         f' the variable {node!r}, which the outputs need.')
-    return [ids[v.node] for v in variables]
+    return [self._ids[v.node] for v in variables]
 
 
 def _signature_functions(

@@ -7,14 +7,65 @@ Either may be missing; where there are both they must say the same.
 
 from __future__ import annotations
 
+import collections
+from collections.abc import Mapping
+from typing import TypeVar
+
 from exporter.errors import UserError
 from exporter.graph.bodies import MAIN_GRAPH, Body
 from exporter.meta_graph import object_graph
 from exporter.meta_graph.saver import SavedVariable, read_saver
 
+_Key = TypeVar('_Key')
 
-def read_variables(meta_graph, bodies: dict[str, Body],
-                   checkpoint_objects) -> list[SavedVariable]:
+
+def object_ids(meta_graph, bodies: dict[str, Body],
+               checkpoint_objects) -> dict[str, int]:
+  """The object that each node of the main graph stands for, if that is known.
+
+  Known by what the calls of the main graph capture. A variable that no such call
+  captures is known by its entry in the checkpoint or, where the graph restores
+  nothing, by its name.
+
+  Args:
+    meta_graph: MetaGraphDef of a SavedModel.
+    bodies: those of its graph.
+    checkpoint_objects: the TrackableObjectGraph in its checkpoint; None if there
+      is none, as in TF1.
+  """
+  objects, main = meta_graph.object_graph_def, bodies[MAIN_GRAPH]
+  ids = object_graph.captured_ids(objects, main)
+  if checkpoint_objects is None or not objects.nodes:
+    return ids
+  nodes = _unique({v.node: v.key for v in read_saver(meta_graph, bodies)})
+  if nodes:
+    keys = _unique(object_graph.checkpoint_keys(objects, checkpoint_objects))
+    others = {nodes[key]: i for key, i in keys.items() if key in nodes}
+  else:
+    others = _by_name(objects, main)
+  known = set(ids.values())
+  return ids | {node: i for node, i in others.items()
+                if node not in ids and i not in known}
+
+
+def _by_name(objects, main: Body) -> dict[str, int]:
+  """The object of each variable, if all have names of their own in the graph."""
+  names = {i: node.variable.name for i, node in enumerate(objects.nodes)
+           if node.WhichOneof('kind') == 'variable'}
+  is_clear = len(set(names.values())) == len(names) and all(
+      name in main.nodes and main.nodes[name].op == 'VarHandleOp'
+      for name in names.values())
+  return {name: i for i, name in names.items()} if is_clear else {}
+
+
+def _unique(values: Mapping[_Key, str]) -> dict[str, _Key]:
+  """The key of each value that only one key has."""
+  counts = collections.Counter(values.values())
+  return {value: key for key, value in values.items() if counts[value] == 1}
+
+
+def read_variables(meta_graph, bodies: dict[str, Body], checkpoint_objects,
+                   ids: Mapping[str, int]) -> list[SavedVariable]:
   """Every variable that is restored, those of the saver first.
 
   Args:
@@ -22,6 +73,7 @@ def read_variables(meta_graph, bodies: dict[str, Body],
     bodies: those of its graph.
     checkpoint_objects: the TrackableObjectGraph in its checkpoint; None if there
       is none, as in TF1.
+    ids: as `object_ids` finds them.
 
   Raises:
     UserError: the two tell different entries of one variable, or as `read_saver`.
@@ -32,7 +84,7 @@ def read_variables(meta_graph, bodies: dict[str, Body],
     return variables
   keys = object_graph.checkpoint_keys(objects, checkpoint_objects)
   known = {v.node: v.key for v in variables}
-  for node, i in object_graph.captured_ids(objects, bodies[MAIN_GRAPH]).items():
+  for node, i in ids.items():
     if i not in keys or objects.nodes[i].WhichOneof('kind') != 'variable':
       continue
     if known.get(node, keys[i]) != keys[i]:
