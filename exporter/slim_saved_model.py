@@ -105,6 +105,9 @@ def print_report(report: SlimReport, dry_run: bool = False) -> None:
     if names:
       console.print(f'{what} that {"would go" if dry_run else "are gone"}:'
                     f' {", ".join(names)}', highlight=False)
+  if report.acting_ops:
+    console.print('Kept because they may change state:'
+                  f' {", ".join(report.acting_ops)}', highlight=False)
   if report.moved_tensors:
     _print_moved_tensors(console, report.moved_tensors, dry_run)
   if report.comparison:

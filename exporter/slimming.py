@@ -64,6 +64,8 @@ class SlimReport:
     dropped_objects: attributes of the loaded object that went.
     is_callable: whether the loaded object can be called, with the outputs of the
       slimmed signature; else it has its signatures alone.
+    acting_ops: ops that no output needs and that stay because they may change state,
+      such as `PyFunc (2)`.
     moved_tensors: outputs whose tensors have other names now, for those who fetch
       tensors by name.
     comparison: of both, where that was asked for.
@@ -73,6 +75,7 @@ class SlimReport:
   dropped_signatures: tuple[str, ...]
   dropped_objects: tuple[str, ...]
   is_callable: bool
+  acting_ops: tuple[str, ...] = ()
   moved_tensors: tuple[MovedTensor, ...] = ()
   comparison: Comparison | None = None
 
@@ -141,13 +144,7 @@ def slim_saved_model(saved_model_dir: str,
     outputs = _outputs(source, selection, signature, keep_other_signatures)
     lean, pruned = writing.prune(source, outputs)
   # Before anything is written, which may take the place of what was read.
-  report = SlimReport(
-      before=_contents(source, source.proto, source.serving_graph, signature),
-      after=_contents(source, lean, lean.meta_graphs[0], signature, pruned.entries),
-      dropped_signatures=tuple(pruned.dropped_signatures),
-      dropped_objects=tuple(pruned.dropped_objects),
-      is_callable=pruned.is_callable,
-      moved_tensors=moved_tensors.between(source.serving_graph, lean.meta_graphs[0]))
+  report = _report(source, lean, pruned, signature)
   if not dry_run:
     owned = export_folder.of_saved_model(source.assets)
     with export_folder.new_export(
@@ -161,6 +158,17 @@ def slim_saved_model(saved_model_dir: str,
               verify_images, list(source.serving_graph.meta_info_def.tags))
           report = dataclasses.replace(report, comparison=compared)
   return report
+
+
+def _report(source: SavedModelFiles, lean, pruned, signature: str) -> SlimReport:
+  return SlimReport(
+      before=_contents(source, source.proto, source.serving_graph, signature),
+      after=_contents(source, lean, lean.meta_graphs[0], signature, pruned.entries),
+      dropped_signatures=tuple(pruned.dropped_signatures),
+      dropped_objects=tuple(pruned.dropped_objects),
+      is_callable=pruned.is_callable,
+      acting_ops=tuple(pruned.acting_ops),
+      moved_tensors=moved_tensors.between(source.serving_graph, lean.meta_graphs[0]))
 
 
 def _write(lean, pruned, source: SavedModelFiles, directory: str, stages: Stages) -> None:

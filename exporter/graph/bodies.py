@@ -199,3 +199,14 @@ def _implements(function) -> tuple[bytes, ...]:
   return tuple(
       function.attr[name].s if name in function.attr else b'' for name in (
           'api_implements', 'forward_function_name', 'backward_function_name'))
+
+
+def functions_alike(bodies: dict[str, Body]) -> dict[str, list[str]]:
+  """For each function that implements something, all that implement the same."""
+  groups: dict[tuple[object, ...], list[str]] = {}
+  for name, body in bodies.items():
+    if body.implements:
+      # TensorFlow swaps only what takes and gives as much.
+      shape = len(body.arguments), len(body.results)
+      groups.setdefault((*body.implements, *shape), []).append(name)
+  return {name: group for group in groups.values() for name in group}

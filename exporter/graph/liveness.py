@@ -16,10 +16,12 @@ from __future__ import annotations
 import dataclasses
 
 from exporter.graph.bodies import (
-    MAIN_GRAPH, Body, Call, Edge, call_of, functions_named_in, parse_edge)
+    MAIN_GRAPH, Body, Call, Edge, call_of, functions_alike, functions_named_in,
+    parse_edge)
 from exporter.graph.checks import (
     is_bookkeeping, is_check, looks_at_live_tensors_alone)
 from exporter.graph.op_effects import Effect, OpEffects
+from exporter.graph.op_table import MAKES_PRIVATE
 
 # Ops that only hand on: `tf.group` and the identity that stands for an assert.
 _ECHOES = frozenset({'Identity', 'NoOp'})
@@ -52,6 +54,7 @@ class Liveness:
     arguments: (function, position) pairs of the arguments that stay.
     results: (function, position) pairs of the results that stay.
     functions: the functions that are called, or are roots.
+    for_effect: (body, node) pairs of the nodes that stay for what they do.
     whole_functions: called in a way that cannot be narrowed (by a dataset, say):
       all their arguments and results stay.
   """
@@ -59,7 +62,7 @@ class Liveness:
   def __init__(self, bodies: dict[str, Body], effects: OpEffects):
     self.bodies = bodies
     self.effects = effects
-    self._alike = _alike(bodies)
+    self._alike = functions_alike(bodies)
     self._calls_of_nodes: dict[tuple[str, str], Call | None] = {}
     self._calls: dict[str, set[tuple[str, str]]] = {}
     self._pending: list[tuple[str, str]] = []
@@ -68,6 +71,7 @@ class Liveness:
     self.results: set[tuple[str, int]] = set()
     self.functions: set[str] = set()
     self.whole_functions: set[str] = set()
+    self.for_effect: set[tuple[str, str]] = set()
 
   def mark(self, roots: Roots) -> bool:
     """Marks roots with all that they need; tells whether anything was new."""
@@ -109,6 +113,10 @@ class Liveness:
       else:
         self._enter_call(body_name, node_name, call)
       self._mark_what_node_waits_for(body_name, node_name)
+      if node.op in MAKES_PRIVATE:
+        for name, maker in self.effects.private(self.bodies[body_name]).items():
+          if maker == node_name:
+            self._mark_node(body_name, name)
 
   def _mark_edge(self, body_name: str, edge: Edge) -> None:
     body = self.bodies[body_name]
@@ -235,14 +243,17 @@ class Liveness:
       # It takes what the function takes and gives.
       self._mark_whole_function(name)
       self._mark_whole_function(gradient)
+    private = self.effects.private(self.bodies[name])
     changes = [(node_name, node) for node_name, node in self.bodies[name].nodes.items()
-               if self.effects.of(node) is Effect.CHANGES]
+               if node_name not in private
+               and self.effects.of(node) is Effect.CHANGES]
     unseen = {node_name for node_name, node in changes
               if self.effects.changes_unseen(node)}
     if unseen:
       unseen -= self._nodes_that_run(self.bodies[name])
     for node_name, _ in changes:
       if node_name not in unseen:
+        self.for_effect.add((name, node_name))
         self._mark_node(name, node_name)
 
   def _nodes_that_run(self, body: Body) -> set[str]:
@@ -276,14 +287,3 @@ class Liveness:
           self._mark_for_its_effect(name, node_name)
           found = True
     return found
-
-
-def _alike(bodies: dict[str, Body]) -> dict[str, list[str]]:
-  """For each function that implements something, all that implement the same."""
-  groups: dict[tuple[object, ...], list[str]] = {}
-  for name, body in bodies.items():
-    if body.implements:
-      # TensorFlow swaps only what takes and gives as much.
-      shape = len(body.arguments), len(body.results)
-      groups.setdefault((*body.implements, *shape), []).append(name)
-  return {name: group for group in groups.values() for name in group}

@@ -68,7 +68,10 @@ class OpEffects:
     self._bodies = bodies
     self._stateful = kinds.stateful
     self._changing = (kinds.stateful | op_table.CHANGES_UNSEEN
-                      | kinds.by_reference - op_table.READS_REFERENCE)
+                      | kinds.by_reference - op_table.READS_REFERENCE
+                      ) - op_table.MAKES_DATASET
+    self._datasets_are_harmless: bool | None = None
+    self._private: dict[str, dict[str, str]] = {}
     self._of_functions: dict[str, Effect] = {}
     self._unseen_functions: dict[str, bool] = {}
 
@@ -79,9 +82,11 @@ class OpEffects:
     op = node.op
     if op in op_table.CHECKS:
       return Effect.CHECKS
-    if op in op_table.WITHOUT_EFFECT:
+    if op in op_table.WITHOUT_EFFECT or op in op_table.MAKES_PRIVATE:
       return Effect.NONE
-    if op in self._changing:
+    if op in self._changing and not (
+        op in op_table.READS_DATASET and self._reading_datasets_is_harmless()
+        or op == 'XlaCallModule' and _is_plain_computation(node)):
       return Effect.CHANGES
     return max(map(self.of_function, self._functions_of(node)),
                default=Effect.NONE)
@@ -118,8 +123,38 @@ class OpEffects:
       body = self._bodies.get(name)
       self._of_functions[name] = (
           Effect.CHANGES if body is None  # Not in the library: nothing is known.
-          else max(map(self.of, body.nodes.values()), default=Effect.NONE))
+          else max((self.of(node) for node_name, node in body.nodes.items()
+                    if node_name not in self.private(body)), default=Effect.NONE))
     return self._of_functions[name]
+
+  def private(self, body: Body) -> dict[str, str]:
+    """Nodes that change what one node of the body made and nobody else knows.
+
+    The name of each, with that of the node that made what it changes.
+    """
+    if body.name not in self._private:
+      found = {}
+      for name, node in body.nodes.items():
+        if node.op in op_table.CHANGES_INPUT:
+          changed = body.data_edges(name)[op_table.CHANGES_INPUT[node.op]]
+          maker = _behind_identities(body, changed.source)
+          if (maker in body.nodes and body.nodes[maker].op in op_table.MAKES_PRIVATE
+              and maker not in body.result_nodes
+              and self._reading_datasets_is_harmless()):
+            found[name] = maker
+      self._private[body.name] = found
+    return self._private[body.name]
+
+  def _reading_datasets_is_harmless(self) -> bool:
+    """Whether no dataset of the graph, nor what it calls, changes when it is read."""
+    if self._datasets_are_harmless is None:
+      self._datasets_are_harmless = False  # While this is found out.
+      self._datasets_are_harmless = not any(
+          node.op.startswith(op_table.CHANGED_BY_READING)
+          or self.of(node) is Effect.CHANGES
+          for body in self._bodies.values() for node in body.nodes.values()
+          if 'Dataset' in node.op and node.op not in op_table.READS_DATASET)
+    return self._datasets_are_harmless
 
   def _function_changes_unseen(self, name: str) -> bool:
     if name not in self._unseen_functions:
@@ -134,3 +169,16 @@ class OpEffects:
     if node.op in self._bodies:  # TF1 calls a function by making it the op.
       functions.append(node.op)
     return functions
+
+
+def _is_plain_computation(node) -> bool:
+  """Whether a compiled module neither calls functions nor has an order of effects."""
+  return not ('function_list' in node.attr and node.attr['function_list'].list.func
+              or 'has_token_input_output' in node.attr
+              and node.attr['has_token_input_output'].b)
+
+
+def _behind_identities(body: Body, name: str) -> str:
+  while name in body.nodes and body.nodes[name].op == 'Identity':
+    name = body.data_edges(name)[0].source
+  return name

@@ -38,6 +38,40 @@ WITHOUT_EFFECT = frozenset({
     'TensorArraySplitV3', 'TensorArrayV3', 'TensorArrayWriteV3',
 })
 
+# They make a dataset, which does nothing before it is read. (Those that TensorFlow
+# does not call stateful need not stand here.)
+MAKES_DATASET = frozenset({
+    'AnonymousMemoryCache', 'AnonymousRandomSeedGenerator', 'AnonymousSeedGenerator',
+    'CSVDataset', 'CSVDatasetV2', 'CacheDatasetV2', 'DummyIterationCounter',
+    'DummyMemoryCache', 'DummySeedGenerator', 'FixedLengthRecordDataset',
+    'FixedLengthRecordDatasetV2', 'GlobalShuffleDataset', 'GroupByReducerDataset',
+    'LMDBDataset', 'ListDataset', 'LoadDataset', 'MatchingFilesDataset',
+    'RandomDataset', 'RandomDatasetV2', 'RangeDataset', 'ShuffleAndRepeatDatasetV2',
+    'ShuffleDatasetV2', 'ShuffleDatasetV3', 'SparseTensorSliceDataset',
+    'TFRecordDataset', 'TFRecordDatasetV2', 'TensorDataset', 'TensorSliceDataset',
+    'TextLineDataset',
+})
+
+# What the names of datasets start with that write, tell others, or know afterwards
+# that they have been read: what is read next may then be something else.
+CHANGED_BY_READING = (
+    'BytesProducedStats', 'Cache', 'DataService', 'ExperimentalBytesProducedStats',
+    'ExperimentalLatencyStats', 'ExperimentalSetStats', 'GlobalShuffle',
+    'LatencyStats', 'RandomDatasetV2', 'RegisterDataset', 'Save', 'SetStats', 'Shuffle',
+    'SnapshotDataset')
+
+# They read a dataset to its end, and run the functions in it.
+READS_DATASET = frozenset({'DatasetToSingleElement', 'ReduceDataset'})
+
+# They make something that nobody knows but who gets it from them.
+MAKES_PRIVATE = frozenset({
+    'AnonymousIterator', 'AnonymousIteratorV2', 'AnonymousIteratorV3'})
+
+# They change what one of their inputs, by its position, stands for, and nothing else.
+CHANGES_INPUT = {
+    'DeleteIterator': 0, 'IteratorGetNext': 0, 'IteratorGetNextAsOptional': 0,
+    'IteratorGetNextSync': 0, 'MakeIterator': 1}
+
 # Not stateful for TensorFlow, which runs them only where something takes their
 # output; yet they change what others see.
 CHANGES_UNSEEN = frozenset({

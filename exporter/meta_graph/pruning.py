@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from exporter.errors import UserError, did_you_mean
 from exporter.graph import pruning as graph_pruning
+from exporter.graph.acting_ops import acting_ops
 from exporter.graph.bodies import Body, bodies_of
 from exporter.graph.result_selection import select_results
 from exporter.graph.rewriting import Kept
@@ -41,12 +42,14 @@ class Pruned:
     dropped_objects: names of the root's attributes that went.
     is_callable: whether the loaded object can still be called.
     unused_assets: the files beside the graph that nothing reads any more.
+    acting_ops: the ops that stay because they may change state, by type.
   """
   entries: dict[str, str]
   dropped_signatures: list[str]
   dropped_objects: list[str]
   is_callable: bool
   unused_assets: list[str]
+  acting_ops: list[str]
 
 
 def prune_meta_graph(meta_graph, outputs: Mapping[str, Sequence[str]],
@@ -73,6 +76,7 @@ def prune_meta_graph(meta_graph, outputs: Mapping[str, Sequence[str]],
 
 def apply(meta_graph, plan: Plan) -> Pruned:
   """Reduces `meta_graph`, in place, to what `plan`, which was made of it, keeps."""
+  acting = _acting_ops(plan)
   dropped_objects = object_graph.dropped_children(meta_graph.object_graph_def)
   dropped_signatures = _keep_signatures(meta_graph.signature_def, plan.outputs)
   initialization.keep(meta_graph, plan.initialization)
@@ -84,7 +88,7 @@ def apply(meta_graph, plan: Plan) -> Pruned:
   unused_assets = _keep_used_assets(meta_graph)
   tidying.tidy(meta_graph)
   return Pruned(entries, dropped_signatures, dropped_objects, bool(plan.call),
-                unused_assets)
+                unused_assets, acting)
 
 
 def _check_outputs(signatures, outputs: Mapping[str, Sequence[str]]) -> None:
@@ -117,6 +121,14 @@ def _keep_signatures(signatures, outputs: Mapping[str, Sequence[str]]) -> list[s
     for key in set(signatures[name].outputs) - set(keys):
       del signatures[name].outputs[key]
   return dropped
+
+
+def _acting_ops(plan: Plan) -> list[str]:
+  bodies = plan.liveness.bodies
+  roots = {function.name for function in (
+      *plan.signatures.values(), *(offered.function for offered in plan.call))}
+  return acting_ops(
+      plan.liveness, roots | initialization.called_within(bodies, roots))
 
 
 def _keep_collections(meta_graph, plan: Plan, kept: Kept) -> None:
