@@ -104,9 +104,11 @@ class _Traced:
   Attributes:
     outputs: all of the model, also those that were dropped, as they would be.
     names: inputs and kept outputs of one that was renamed, as they were called.
+    predictions: keys of what `predict` returned, for the message about unknown keys.
   """
   outputs: dict[str, TensorSpec] | None = None
   names: frozenset[str] = frozenset()
+  predictions: tuple[str, ...] = ()
 
 
 def _spec(key, tensor):
@@ -155,8 +157,6 @@ class DetectionInferenceModule(tf.Module):
     self._output_selection = output_selection
     self._compact_options = compact_options
     self._class_names = None
-    # Keys of what `predict` returned, for the message about an unknown key.
-    self.predicted = ()
     # No part of the SavedModel, as a dict of the module's own would be.
     self.traced = _Traced()
 
@@ -237,7 +237,7 @@ class DetectionInferenceModule(tf.Module):
   def detect(self, images, true_shapes, **kwargs):
     """All outputs by key, as the model gives them; several modules may share it."""
     predictions = self._model.predict(images, true_shapes, **kwargs)
-    self.predicted = tuple(predictions)
+    self.traced.predictions = tuple(predictions)
     return self._model.postprocess(predictions, true_shapes)
 
   def _run_inference_on_images(self, images, true_shapes, **kwargs):
@@ -268,7 +268,8 @@ class DetectionInferenceModule(tf.Module):
     if self._output_selection is None:
       kept = list(detections)
     else:
-      kept = key_hints.select(self._output_selection, detections, self.predicted)
+      kept = key_hints.select(self._output_selection, detections,
+                              self.traced.predictions)
     if self._compact_options is not None:
       return compact_outputs.compact(
           detections, kept, self._compact_options, self._model.num_classes)
@@ -371,7 +372,7 @@ class DetectionFromImageAndBoxModule(DetectionInferenceModule):
     """
     images, true_shapes = self._model.preprocess(tf.cast(image, tf.float32))
     predictions = self._model.predict(images, true_shapes, **kwargs)
-    self.predicted = tuple(predictions)
+    self.traced.predictions = tuple(predictions)
     return self._select_outputs(self._model.predict_masks_from_boxes(
         predictions, true_shapes, boxes))
 

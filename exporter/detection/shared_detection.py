@@ -80,7 +80,7 @@ def _share(members, trace) -> None:
 
   for module, _ in members:
     module.detect = detect
-    module.predicted = first.predicted
+    module.traced.predictions = first.traced.predictions
 
 
 def _with_batch(key: str, output: tf.Tensor, batch: int | None) -> tf.Tensor:

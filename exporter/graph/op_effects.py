@@ -171,7 +171,7 @@ class OpEffects:
     return functions
 
 
-def _is_plain_computation(node) -> bool:
+def _is_plain_computation(node: Any) -> bool:
   """Whether a compiled module neither calls functions nor has an order of effects."""
   return not ('function_list' in node.attr and node.attr['function_list'].list.func
               or 'has_token_input_output' in node.attr
