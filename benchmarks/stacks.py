@@ -16,8 +16,9 @@ import subprocess
 import sys
 import tempfile
 
-from absl import app
 from absl import flags
+
+from exporter import command_line
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _STACKS = ('2.8', '2.10', '2.12', '2.15', '2.20', '2.21')
@@ -30,37 +31,39 @@ _TARGET = flags.DEFINE_string('target', 'docs/stacks.md', 'The document.')
 
 _HEAD = '''# Under every TensorFlow
 
-`python -m benchmarks.stacks` made this on {date}: for each TensorFlow, what stock exports under it, and ours beside it,
-compared to the bit on one image. The models have random weights.
+`python -m benchmarks.stacks` made this on {date}: for each TensorFlow, what stock exports
+under it, and ours beside it, compared to the bit on one image. The models have random
+weights.
 
 '''
-_WAYS_TEXT = '''
-* **export**: with all outputs (*none*), with four of them (*selection*), with those and `max_detections=5` (*compact*; beside
-  stock's first five).
+_WAYS_TEXT = '''\
+* **export**: with all outputs (*none*), with four of them (*selection*), with those
+  and `max_detections=5` (*compact*; beside stock's first five).
 * **slim**: stock's export, slimmed to the four.
 * **payload**: what the report says without TensorFlow, beside what it measures.
-* **patch**: a copy of the installed `object_detection`, patched, whose own script then exports the four.
+* **patch**: a copy of the installed `object_detection`, patched, whose own script then
+  exports the four.
 
 ## Made with TensorFlow 2.20, loaded with another
 
-The SSD, as exported with a selection (*lean*), as slimmed, and as stock writes it: the largest difference from what it computes
-under 2.20. Kernels round differently from one TensorFlow to the next, so no bits are equal there.
+The SSD, as exported with a selection (*lean*), as slimmed, and as stock writes it: the
+largest difference from what it computes under 2.20. Kernels may round differently from
+one TensorFlow to the next.
 
 '''
 _TAIL = '''
 ## Elsewhere
 
-All this was run on Linux on x86-64, with the `tensorflow-cpu` wheels of the locks in `requirements/`. On Windows and macOS
-nothing was run. What is different there for folders and paths is simulated in the tests: `os.rename` that refuses to
-rename onto a folder, a C library without a name, no `fcntl`, `renamex_np`, drives such as `C://models`.
+All this was run on Linux on x86-64, with the `tensorflow-cpu` wheels of the locks in
+`requirements/`. On Windows and macOS nothing was run. What is different there for folders
+and paths is simulated in the tests: `os.rename` that refuses to rename onto a folder, a C
+library without a name, no `fcntl`, `renamex_np`, drives such as `C://models`.
 '''
 
 
-def main(argv):
-  if len(argv) > 1:
-    raise app.UsageError(f'Unexpected arguments: {argv[1:]}')
+def main():
   lines = [_HEAD.format(date=datetime.date.today().isoformat())]
-  notes = []
+  notes: list[str] = []
   for model in _MODELS.value:
     lines.append(
         f'| `{model}` | export: none | selection | compact | slim | payload | patch |\n'
@@ -115,4 +118,4 @@ def _cell(outcome: str, notes: list[str]) -> str:
 
 
 if __name__ == '__main__':
-  app.run(main)
+  command_line.run(main, 'stacks')
