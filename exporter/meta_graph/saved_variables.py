@@ -49,13 +49,18 @@ def object_ids(meta_graph, bodies: dict[str, Body],
 
 
 def _by_name(objects, main: Body) -> dict[str, int]:
-  """The object of each variable, if all have names of their own in the graph."""
-  names = {i: node.variable.name for i, node in enumerate(objects.nodes)
-           if node.WhichOneof('kind') == 'variable'}
-  is_clear = len(set(names.values())) == len(names) and all(
-      name in main.nodes and main.nodes[name].op == 'VarHandleOp'
-      for name in names.values())
-  return {name: i for i, name in names.items()} if is_clear else {}
+  """The object of each variable, if every variable of the graph has just one.
+
+  TensorFlow numbers the nodes of variables that are called alike, also of those that
+  no object stands for.
+  """
+  variables = {i: node.variable for i, node in enumerate(objects.nodes)
+               if node.WhichOneof('kind') == 'variable'}
+  ids = {variable.name: i for i, variable in variables.items()}
+  handles = {name: node for name, node in main.nodes.items() if node.op == 'VarHandleOp'}
+  is_clear = len(ids) == len(variables) and ids.keys() == handles.keys() and all(
+      handles[name].attr['dtype'].type == variables[i].dtype for name, i in ids.items())
+  return ids if is_clear else {}
 
 
 def _unique(values: Mapping[_Key, str]) -> dict[str, _Key]:
