@@ -32,13 +32,6 @@ from exporter.paths import profiles
 from exporter.saved_model.signature import Signature, TensorSpec, read_signature
 from exporter.serving.payload_sizes import measured_payload
 
-_TRAINED = flags.DEFINE_string(
-    'trained', None, 'Folder that examples.train_shapes trained in.', required=True)
-_IMAGES = flags.DEFINE_integer('images', 100, 'Images to evaluate on.', 1)
-_OUTPUT = flags.DEFINE_string(
-    'output_directory', 'build/accuracy', 'Where the exports go.')
-_PLOT = flags.DEFINE_string('plot', None, 'PNG file for the picture.')
-
 # Those that examples.train_shapes evaluates on.
 _FIRST_SEED = 10**6
 _NEEDED = {'detection_boxes', 'detection_classes', 'detection_scores', 'num_detections'}
@@ -213,22 +206,34 @@ def save_plot(path: str, rows: Sequence[Row]) -> None:
   figure.savefig(path, dpi=110)
 
 
+def _define_flags():
+  # Not at import: tests import several of these modules.
+  flags.DEFINE_string(
+      'trained', None, 'Folder that examples.train_shapes trained in.', required=True)
+  flags.DEFINE_integer('images', 100, 'Images to evaluate on.', 1)
+  flags.DEFINE_string(
+      'output_directory', 'build/accuracy', 'Where the exports go.')
+  flags.DEFINE_string('plot', None, 'PNG file for the picture.')
+
+
 def main(_):
-  drawn = [shapes.draw(_FIRST_SEED + i) for i in range(_IMAGES.value)]
+  drawn = [shapes.draw(_FIRST_SEED + i) for i in range(flags.FLAGS.images)]
   try:
-    rows = compare(_TRAINED.value, _OUTPUT.value, drawn)
+    rows = compare(flags.FLAGS.trained, flags.FLAGS.output_directory, drawn)
   except RuntimeError as e:
     print(f'accuracy: {e}', file=sys.stderr)
     return 1
   print(_HEADER)
   for row in rows:
     print(f'| {row.cells} |')
-  with open(os.path.join(_OUTPUT.value, 'accuracy.json'), 'w', encoding='utf-8') as f:
+  path = os.path.join(flags.FLAGS.output_directory, 'accuracy.json')
+  with open(path, 'w', encoding='utf-8') as f:
     json.dump([dataclasses.asdict(row) for row in rows], f, indent=2)
-  if _PLOT.value:
-    save_plot(_PLOT.value, rows)
+  if flags.FLAGS.plot:
+    save_plot(flags.FLAGS.plot, rows)
   return 0
 
 
 if __name__ == '__main__':
+  _define_flags()
   app.run(main)

@@ -24,11 +24,6 @@ _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _STACKS = ('2.8', '2.10', '2.12', '2.15', '2.20', '2.21')
 _WAYS = ('none', 'selection', 'compact', 'slim', 'payload', 'patch')
 
-_MODELS = flags.DEFINE_list(
-    'models', ['ssd_mobilenet_v2_small', 'mask_rcnn_resnet50_small'],
-    'Names of files in configs/pipelines.')
-_TARGET = flags.DEFINE_string('target', 'docs/stacks.md', 'The document.')
-
 _HEAD = '''# Under every TensorFlow
 
 `python -m benchmarks.stacks` made this on {date}: for each TensorFlow, what stock exports
@@ -61,10 +56,18 @@ library without a name, no `fcntl`, `renamex_np`, drives such as `C://models`.
 '''
 
 
+def _define_flags():
+  # Not at import: tests import several of these modules.
+  flags.DEFINE_list(
+      'models', ['ssd_mobilenet_v2_small', 'mask_rcnn_resnet50_small'],
+      'Names of files in configs/pipelines.')
+  flags.DEFINE_string('target', 'docs/stacks.md', 'The document.')
+
+
 def main():
   lines = [_HEAD.format(date=datetime.date.today().isoformat())]
   notes: list[str] = []
-  for model in _MODELS.value:
+  for model in flags.FLAGS.models:
     lines.append(
         f'| `{model}` | export: none | selection | compact | slim | payload | patch |\n'
         f'|---|{"---|" * len(_WAYS)}\n')
@@ -77,7 +80,7 @@ def main():
     lines.append('\n')
   lines += [f'{i}. {note}\n' for i, note in enumerate(notes, 1)]
   lines += [_WAYS_TEXT, *_loads(), _TAIL]
-  (_ROOT / _TARGET.value).write_text(''.join(lines), encoding='utf-8')
+  (_ROOT / flags.FLAGS.target).write_text(''.join(lines), encoding='utf-8')
 
 
 def _loads() -> list[str]:
@@ -118,4 +121,5 @@ def _cell(outcome: str, notes: list[str]) -> str:
 
 
 if __name__ == '__main__':
+  _define_flags()
   command_line.run(main, 'stacks')

@@ -21,14 +21,6 @@ from absl import flags
 from benchmarks import processes
 from exporter.errors import UserError
 
-_CONFIGS = flags.DEFINE_string(
-    'configs', None, 'Folder with *.config files; what is below it counts too.',
-    required=True)
-_IMAGE_SIZE = flags.DEFINE_integer(
-    'image_size', 256, 'Height and width in pixels that images are resized to.', 32)
-_OUTPUT = flags.DEFINE_string(
-    'output_directory', 'build/zoo', 'Where checkpoints and exports go.')
-
 _LABEL_MAP = 'configs/pipelines/person_keypoints.pbtxt'
 _HEADER = ('| config | outputs | bit-equal | bytes | pb stock | pb ours | s stock | s ours |\n'
            '|---|---:|---|---:|---:|---:|---:|---:|')
@@ -143,20 +135,31 @@ def _differences(stock: str, ours: str) -> tuple[int, tuple[str, ...], int]:
           sum(value.nbytes for value in expected.values()))
 
 
+def _define_flags():
+  # Not at import: tests import several of these modules.
+  flags.DEFINE_string(
+      'configs', None, 'Folder with *.config files; what is below it counts too.',
+      required=True)
+  flags.DEFINE_integer(
+      'image_size', 256, 'Height and width in pixels that images are resized to.', 32)
+  flags.DEFINE_string(
+      'output_directory', 'build/zoo', 'Where checkpoints and exports go.')
+
+
 def main(_):
   paths = sorted(glob.glob(
-      os.path.join(glob.escape(_CONFIGS.value), '**', '*.config'), recursive=True))
+      os.path.join(glob.escape(flags.FLAGS.configs), '**', '*.config'), recursive=True))
   if not paths:
-    print(f'zoo: there is no *.config in {_CONFIGS.value}.', file=sys.stderr)
+    print(f'zoo: there is no *.config in {flags.FLAGS.configs}.', file=sys.stderr)
     return 1
   print(_HEADER)
   results = {}
   for path in paths:
     name = os.path.splitext(os.path.basename(path))[0]
-    folder = os.path.join(_OUTPUT.value, name)
+    folder = os.path.join(flags.FLAGS.output_directory, name)
     os.makedirs(folder, exist_ok=True)
     try:
-      compared = compare(path, folder, _IMAGE_SIZE.value)
+      compared = compare(path, folder, flags.FLAGS.image_size)
     except (RuntimeError, UserError) as e:
       reason = str(e).strip().splitlines()[-1]
       print(f'| {name} | | {reason} | | | | | |', flush=True)
@@ -164,10 +167,11 @@ def main(_):
       continue
     print(f'| {name} | {compared.cells} |', flush=True)
     results[name] = dataclasses.asdict(compared)
-  with open(os.path.join(_OUTPUT.value, 'zoo.json'), 'w', encoding='utf-8') as f:
+  with open(os.path.join(flags.FLAGS.output_directory, 'zoo.json'), 'w', encoding='utf-8') as f:
     json.dump(results, f, indent=2)
   return int(any(isinstance(r, str) or r['different'] for r in results.values()))
 
 
 if __name__ == '__main__':
+  _define_flags()
   app.run(main)
