@@ -29,13 +29,13 @@ from exporter.detection import environment
 
 environment.prepare()
 
-import dataclasses
 import shutil
 from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 from absl import logging
 
+from exporter import export_report
 from exporter.console.stages import Stages
 from exporter.detection import checkpoint
 from exporter.detection import checkpoint_fit
@@ -56,6 +56,7 @@ from exporter.detection.output_sizes import OutputSize, output_sizes
 from exporter.detection.sample_inputs import sample_inputs
 from exporter.detection.signature_specs import DEFAULT, SignatureSpec
 from exporter.errors import UserError
+from exporter.export_report import ExportReport, Traced
 from exporter.output_keys import OutputSelection
 from exporter.paths import plain_paths
 from exporter.protos import label_map
@@ -63,9 +64,6 @@ from exporter.publishing import export_folder
 from exporter.renaming import Renaming
 from exporter.saved_model import check
 from exporter.saved_model import function_saving
-from exporter.saved_model.signature import TensorSpec, read_signature
-from exporter.serving import response_size
-from exporter.serving.response_size import ResponseSize
 
 with environment.api_imports():
   from object_detection.builders import model_builder
@@ -97,46 +95,6 @@ def get_true_shapes(input_tensor):
   return tf.repeat(shape[tf.newaxis, 1:], shape[0], axis=0)
 
 
-@dataclasses.dataclass
-class _Traced:
-  """What a module met when it was traced.
-
-  Attributes:
-    outputs: all of the model, also those that were dropped, as they would be.
-    names: inputs and kept outputs of one that was renamed, as they were called.
-    predictions: keys of what `predict` returned, for the message about unknown keys.
-  """
-  outputs: dict[str, TensorSpec] | None = None
-  names: frozenset[str] = frozenset()
-  predictions: tuple[str, ...] = ()
-
-
-def _spec(key, tensor):
-  shape = tensor.shape.as_list() if tensor.shape.rank is not None else None
-  return TensorSpec(key, 'string' if tensor.dtype == tf.string else 'float32',
-                    None if shape is None else tuple(shape))
-
-
-@dataclasses.dataclass(frozen=True)
-class ExportReport:
-  """What an export has written.
-
-  Attributes:
-    outputs: output keys of its signature.
-    all_outputs: those of the model.
-    response: the size of a response.
-    full_response: the same with all outputs, as upstream returns them.
-    saved_model_bytes: of `saved_model.pb`.
-    variable_bytes: of the files in `variables/`.
-  """
-  outputs: tuple[str, ...]
-  all_outputs: tuple[str, ...]
-  response: ResponseSize
-  full_response: ResponseSize
-  saved_model_bytes: int
-  variable_bytes: int
-
-
 class DetectionInferenceModule(tf.Module):
   """What an export's signature runs; subclasses say what its input is."""
 
@@ -158,7 +116,7 @@ class DetectionInferenceModule(tf.Module):
     self._compact_options = compact_options
     self._class_names = None
     # No part of the SavedModel, as a dict of the module's own would be.
-    self.traced = _Traced()
+    self.traced = Traced()
 
   def name_classes(self, names):
     """Adds the output `detection_classes_as_text`.
@@ -264,7 +222,8 @@ class DetectionInferenceModule(tf.Module):
     if self._class_names is not None:
       detections[class_names.KEY] = class_names.as_text(
           detections, self._class_names, self._model.num_classes)
-    self.traced.outputs = {key: _spec(key, tensor) for key, tensor in detections.items()}
+    self.traced.outputs = {key: export_report.spec_of(key, tensor)
+                           for key, tensor in detections.items()}
     if self._output_selection is None:
       kept = list(detections)
     else:
@@ -412,16 +371,18 @@ def export_inference_graph(input_type,
                            renaming: Renaming | None = None,
                            verify: bool = False,
                            serving_version: int | None = None,
-                           warmup_images: Sequence[str] = ()):
+                           warmup_images: Sequence[str] = ()) -> ExportReport:
   """Exports a trained model: `saved_model/`, `checkpoint/`, `pipeline.config`.
 
     >>> from exporter.detection import pipeline_config
     >>> config = pipeline_config.read('pipeline.config', '')
-    >>> export_inference_graph(
+    >>> report = export_inference_graph(
     ...     'image_tensor', config, 'training/', 'exported/',
     ...     output_selection=OutputSelection.parse('detection_*,num_detections'))
     >>> sorted(os.listdir('exported'))
     ['checkpoint', 'pipeline.config', 'saved_model']
+    >>> len(report.outputs), len(report.all_outputs)
+    (6, 8)
 
   The folder appears complete or not at all; an older export in its place stays
   until then, and files that no export wrote stay for good, also those in
@@ -495,21 +456,8 @@ def export_inference_graph(input_type,
            specs[DEFAULT].selection is not None, stages)
     if verify:
       _verify(directory, specs.values(), functions, stages)
-    return _report(os.path.join(directory, _SAVED_MODEL), next(iter(functions)), module)
-
-
-def _report(saved_model_dir, signature_name, module):
-  signature = read_signature(saved_model_dir, signature_name)
-  # A module of the user's own may drop outputs in another way.
-  full = dataclasses.replace(
-      signature, outputs=module.traced.outputs or signature.outputs)
-  variables = os.path.join(saved_model_dir, 'variables')
-  return ExportReport(
-      tuple(signature.outputs), tuple(sorted(full.outputs)),
-      response_size.of_response(signature), response_size.of_response(full),
-      os.path.getsize(os.path.join(saved_model_dir, 'saved_model.pb')),
-      sum(os.path.getsize(os.path.join(variables, name))
-          for name in os.listdir(variables)))
+    return export_report.of(
+        os.path.join(directory, _SAVED_MODEL), next(iter(functions)), module.traced)
 
 
 def _write(directory, pipeline_config, module, functions, trackable, label_map_path,

@@ -11,6 +11,7 @@ import numpy as np
 
 import families
 from exporter import exporter_lib_v2 as ours  # First: it prepares the environment.
+from exporter import export_report
 from exporter.detection import pipeline_config
 from exporter.output_keys import OutputSelection
 from object_detection import exporter_lib_v2 as stock
@@ -112,10 +113,12 @@ def _saving_captured(tf):
     saved.update(module=module, function=signatures)
 
   original, tf.saved_model.save = tf.saved_model.save, save
+  report, export_report.of = export_report.of, lambda *_: None  # Of nothing.
   try:
     yield saved
   finally:
     tf.saved_model.save = original
+    export_report.of = report
 
 
 def _family(name: str) -> families.Family:
