@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 # The name under which the main graph stands among the function bodies.
 MAIN_GRAPH = ''
@@ -67,7 +68,7 @@ class Call:
     return self.callees + ((self.condition,) if self.condition else ())
 
 
-def call_of(node) -> Call | None:
+def call_of(node: Any) -> Call | None:
   """The call that `node` makes; None for an op without function semantics."""
   attr = node.attr
   if node.op in ('PartitionedCall', 'StatefulPartitionedCall'):
@@ -83,7 +84,7 @@ def call_of(node) -> Call | None:
   return None
 
 
-def functions_named_in(node) -> Iterator[str]:
+def functions_named_in(node: Any) -> Iterator[str]:
   """Every function that an attribute of `node` names."""
   for value in node.attr.values():
     kind = value.WhichOneof('value')
@@ -106,8 +107,10 @@ class Body:
     gradients: names of the functions that stand as its gradients.
   """
 
-  def __init__(self, name, node_defs, arguments=(), results=(),
-               control_results=(), implements=(), gradients=()):
+  def __init__(self, name: str, node_defs: Iterable[Any],
+               arguments: Iterable[str] = (), results: Iterable[Edge] = (),
+               control_results: Iterable[str] = (),
+               implements: tuple[bytes, ...] = (), gradients: Iterable[str] = ()) -> None:
     self.name = name
     self.nodes = {node.name: node for node in node_defs}
     self.arguments = {argument: i for i, argument in enumerate(arguments)}
@@ -115,7 +118,7 @@ class Body:
     self.control_results = list(control_results)
     self.implements = implements
     self.gradients = tuple(gradients)
-    self._edges = {}
+    self._edges: dict[str, list[Edge]] = {}
 
   def narrow(self, node_name: str, inputs: Sequence[str]) -> None:
     """From now on sees a node as if it had these of its inputs alone."""
@@ -149,7 +152,7 @@ class Body:
   @functools.cached_property
   def consumers(self) -> dict[str, set[str]]:
     """The names of the nodes that take from a node, by data or by control."""
-    consumers = {name: set() for name in self.nodes}
+    consumers: dict[str, set[str]] = {name: set() for name in self.nodes}
     for name in self.nodes:
       for edge in self.edges(name):
         if edge.source in consumers:
@@ -170,7 +173,7 @@ class Body:
     return frozenset(edge.source for edge in self.results)
 
 
-def bodies_of(graph_def) -> dict[str, Body]:
+def bodies_of(graph_def: Any) -> dict[str, Body]:
   """The main graph under MAIN_GRAPH, and each library function by its name."""
   bodies = {MAIN_GRAPH: Body(MAIN_GRAPH, graph_def.node)}
   gradients: dict[str, list[str]] = {}
@@ -188,7 +191,7 @@ def bodies_of(graph_def) -> dict[str, Body]:
   return bodies
 
 
-def _implements(function) -> tuple[bytes, ...]:
+def _implements(function: Any) -> tuple[bytes, ...]:
   """The interface by which TensorFlow tells which functions are alike.
 
   One function has an implementation for inference and one for training, which

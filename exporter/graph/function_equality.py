@@ -11,7 +11,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import hashlib
-from typing import Union
+from typing import Any, Union
 
 from exporter.graph.bodies import Body, Edge, call_of
 from exporter.graph.op_effects import Effect, OpEffects
@@ -73,7 +73,7 @@ def unwrap(application: Application, bodies: dict[str, Body]) -> Application:
       bodies)
 
 
-def _handed_on(body: Body, edge, call: str) -> int | None:
+def _handed_on(body: Body, edge: Edge, call: str) -> int | None:
   """Which output of `call` an edge hands on through identities, if any."""
   while edge.source != call:
     if edge.source not in body.nodes or body.nodes[edge.source].op != 'Identity':
@@ -108,7 +108,7 @@ class FunctionDigests:
     for name, position in body.arguments.items():
       digests[name] = application.labels[position]
     has_order = self._effects.of_function(body.name) is Effect.CHANGES
-    times = collections.Counter()
+    times: collections.Counter[str] = collections.Counter()
     for name in order:
       digest = self._of_node(body, name, digests, has_order)
       if self._effects.is_stateful(body.nodes[name]):
@@ -135,7 +135,7 @@ class FunctionDigests:
                        if has_order)
     return _digest(node.op, node.device, attributes, inputs, waits_for)
 
-  def _of_attribute(self, value) -> str | bytes:
+  def _of_attribute(self, value: Any) -> str | bytes:
     kind = value.WhichOneof('value')
     functions = ([value.func] if kind == 'func' else value.list.func)
     if functions and all(f.name in self._bodies for f in functions):
@@ -176,5 +176,5 @@ def _in_order(body: Body) -> list[str] | None:
   return order
 
 
-def _digest(*parts) -> str:
+def _digest(*parts: object) -> str:
   return hashlib.sha256(repr(parts).encode()).hexdigest()

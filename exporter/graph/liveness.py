@@ -203,7 +203,7 @@ class Liveness:
         if (callee, position) in self.results:
           self._need_output(body_name, node_name, call, position)
 
-  def _need_input(self, body_name, node_name, call: Call, position: int) -> None:
+  def _need_input(self, body_name: str, node_name: str, call: Call, position: int) -> None:
     edges = self.bodies[body_name].data_edges(node_name)
     self._mark_edge(body_name, edges[call.first_input + position])
     for function in call.functions:
@@ -211,7 +211,7 @@ class Liveness:
     if call.is_loop:
       self._mark_result(call.callees[0], position)
 
-  def _need_output(self, body_name, node_name, call: Call, position: int) -> None:
+  def _need_output(self, body_name: str, node_name: str, call: Call, position: int) -> None:
     for callee in call.callees:
       self._mark_result(callee, position)
     if call.is_loop:

@@ -5,11 +5,12 @@ a function of one node, which hands on what is passed and what is wanted.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 _CALL = 'StatefulPartitionedCall'
 
 
-def select_results(library, name: str, positions: Sequence[int]) -> str:
+def select_results(library: Any, name: str, positions: Sequence[int]) -> str:
   """Adds a function that returns the results of `name` at `positions`.
 
   Args:

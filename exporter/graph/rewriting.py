@@ -7,7 +7,8 @@ live checks and changes that stood behind it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from typing import Any
 
 from exporter.graph.bodies import MAIN_GRAPH, Body, Call, Edge, call_of, parse_edge
 from exporter.graph.checks import is_bookkeeping
@@ -58,10 +59,10 @@ class BodyRewriter:
                     if self._is_live(name) and self._effects.changes_unseen(node)]
     self._before_unseen = body.all_behind(self._unseen)
 
-  def rewrite_graph(self, graph_def) -> None:
+  def rewrite_graph(self, graph_def: Any) -> None:
     _replace(graph_def.node, self._live_nodes(graph_def.node))
 
-  def rewrite_function(self, function) -> None:
+  def rewrite_function(self, function: Any) -> None:
     name = function.signature.name
     nodes = self._live_nodes(function.node_def)
     results = {
@@ -76,7 +77,7 @@ class BodyRewriter:
     _keep_arguments(function, self._kept.arguments[name])
     self._keep_control_results(function)
 
-  def _keep_control_results(self, function) -> None:
+  def _keep_control_results(self, function: Any) -> None:
     """What is dead will not run, and what nobody could tell needs no promise.
 
     A group that is dead promised what it waits for.
@@ -114,13 +115,13 @@ class BodyRewriter:
         stack.extend(edge.source for edge in self._body.edges(name))
     return found
 
-  def _live_nodes(self, node_defs) -> list:
+  def _live_nodes(self, node_defs: Iterable[Any]) -> list[Any]:
     nodes = [node for node in node_defs if self._is_live(node.name)]
     for node in nodes:
       self._rewrite_node(node)
     return nodes
 
-  def _rewrite_node(self, node) -> None:
+  def _rewrite_node(self, node: Any) -> None:
     data = [(edge, text)
             for edge, text in zip(self._body.edges(node.name), node.input)
             if not edge.is_control]
@@ -151,15 +152,15 @@ class BodyRewriter:
       return f'{edge.source}:{position}' if position else edge.source
     return f'{text.rpartition(":")[0]}:{position}'
 
-  def _waits_for(self, node) -> list[str]:
-    waits = {}
+  def _waits_for(self, node: Any) -> list[str]:
+    waits: dict[str, None] = {}
     for edge in self._body.control_edges(node.name):
       if edge.source in self._body.arguments:
         continue
       if self._is_live(edge.source):
         waits[edge.source] = None
       else:
-        behind = self._live_nodes_behind(edge.source)
+        behind: Iterable[str] = self._live_nodes_behind(edge.source)
         if is_bookkeeping(self._body, node, self._effects):
           behind = filter(self._has_place_in_time, behind)
         waits.update(dict.fromkeys(sorted(behind)))
@@ -184,7 +185,7 @@ class BodyRewriter:
       self._live_behind[dead] = frozenset(found)
     return self._live_behind[dead]
 
-  def _drop_colocation_with_dead(self, node) -> None:
+  def _drop_colocation_with_dead(self, node: Any) -> None:
     if '_class' not in node.attr:
       return
     classes = [
@@ -212,7 +213,7 @@ def _free(name: str, taken: Collection[str]) -> str:
               if n not in taken)
 
 
-def _keep_call_attributes(node, call: Call, kept: Kept) -> None:
+def _keep_call_attributes(node: Any, call: Call, kept: Kept) -> None:
   inputs = kept.arguments[call.functions[0]]
   outputs = kept.results[call.callees[0]]
   for name in _PER_INPUT + (('T',) if call.is_loop else ()):
@@ -227,7 +228,7 @@ def _keep_call_attributes(node, call: Call, kept: Kept) -> None:
     node.attr['_num_original_outputs'].i = sum(i < count for i in outputs)
 
 
-def _keep_described_shapes(node, count: int, outputs: list[int]) -> None:
+def _keep_described_shapes(node: Any, count: int, outputs: list[int]) -> None:
   """Reduces what describes `count` outputs; what does not fit in number goes."""
   if len(node.attr['_output_shapes'].list.shape) == count:
     _keep_attribute(node, '_output_shapes', outputs)
@@ -235,7 +236,7 @@ def _keep_described_shapes(node, count: int, outputs: list[int]) -> None:
     del node.attr['_output_shapes']
 
 
-def _keep_attribute(node, name: str, positions: list[int]) -> None:
+def _keep_attribute(node: Any, name: str, positions: list[int]) -> None:
   if name not in node.attr:
     return
   values = node.attr[name].list
@@ -244,7 +245,7 @@ def _keep_attribute(node, name: str, positions: list[int]) -> None:
       _keep_positions(getattr(values, field), positions)
 
 
-def _keep_arguments(function, positions: list[int]) -> None:
+def _keep_arguments(function: Any, positions: list[int]) -> None:
   """Reduces what a FunctionDef says of its arguments, renumbering the maps."""
   _keep_positions(function.signature.input_arg, positions)
   attributes = {new: _copy(function.arg_attr[old])
@@ -263,18 +264,18 @@ def _keep_arguments(function, positions: list[int]) -> None:
       _keep_positions(shapes, positions)
 
 
-def _copy(message):
+def _copy(message: Any) -> Any:
   copy = type(message)()
   copy.CopyFrom(message)
   return copy
 
 
-def _keep_positions(repeated, positions: list[int]) -> None:
+def _keep_positions(repeated: Any, positions: list[int]) -> None:
   kept = [repeated[i] for i in positions]
   _replace(repeated, kept)
 
 
-def _replace(repeated, values: list) -> None:
+def _replace(repeated: Any, values: list[Any]) -> None:
   values = [_copy(v) if hasattr(v, 'CopyFrom') else v for v in values]
   del repeated[:]
   repeated.extend(values)
