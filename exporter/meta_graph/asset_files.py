@@ -4,6 +4,8 @@ A MetaGraphDef lists them in a field or, as TF1 does, in a collection. Each stan
 with the tensor that holds its path once the model is loaded.
 """
 
+from typing import Any
+
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from exporter.graph.bodies import parse_edge
@@ -12,24 +14,24 @@ from exporter.graph.bodies import parse_edge
 COLLECTION = 'saved_model_assets'
 
 
-def file_names(meta_graph) -> list[str]:
+def file_names(meta_graph: Any) -> list[str]:
   """Paths inside the folder `assets` of a SavedModel, each once."""
   names = [asset.filename for asset in meta_graph.asset_file_def]
   names += [_unpack(packed).filename for packed in _collection(meta_graph)]
   return list(dict.fromkeys(names))
 
 
-def tensor_names(meta_graph) -> list[str]:
+def tensor_names(meta_graph: Any) -> list[str]:
   """Tensors that hold the paths, one for each entry of the lists."""
   return [asset.tensor_info.name for asset in (
       *meta_graph.asset_file_def, *map(_unpack, _collection(meta_graph)))]
 
 
-def keep_used(meta_graph) -> None:
+def keep_used(meta_graph: Any) -> None:
   """Takes the files from the lists, in place, whose tensor is not in the graph."""
   nodes = {node.name for node in meta_graph.graph_def.node}
 
-  def is_used(asset):
+  def is_used(asset: Any) -> bool:
     return parse_edge(asset.tensor_info.name).source in nodes
 
   packed = _collection(meta_graph)
@@ -42,19 +44,19 @@ def keep_used(meta_graph) -> None:
   _keep(assets, kept)
 
 
-def _collection(meta_graph):
+def _collection(meta_graph: Any) -> Any:
   if COLLECTION not in meta_graph.collection_def:
     return []
   return meta_graph.collection_def[COLLECTION].any_list.value
 
 
-def _unpack(packed):
+def _unpack(packed: Any) -> Any:
   asset = meta_graph_pb2.AssetFileDef()
   packed.Unpack(asset)
   return asset
 
 
-def _keep(repeated, positions: list[int]) -> None:
+def _keep(repeated: Any, positions: list[int]) -> None:
   for i in reversed(range(len(repeated))):
     if i not in positions:
       del repeated[i]

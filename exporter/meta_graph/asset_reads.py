@@ -7,6 +7,7 @@ forests; what ends in the ops below reads the one file alone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from exporter.graph.bodies import MAIN_GRAPH, Body, call_of, parse_edge
 from exporter.graph.resources import handles_of, resource_of
@@ -20,7 +21,7 @@ _KEPT = frozenset({'Assign', 'AssignVariableOp'})
 _LOOKED_AT = frozenset({'IsVariableInitialized', 'VarIsInitializedOp'})
 
 
-def may_read_neighbours(meta_graph, bodies: Mapping[str, Body]) -> bool:
+def may_read_neighbours(meta_graph: Any, bodies: Mapping[str, Body]) -> bool:
   """Whether an op that takes the path of a file may read other files.
 
   Args:
@@ -49,7 +50,7 @@ def may_read_neighbours(meta_graph, bodies: Mapping[str, Body]) -> bool:
   return False
 
 
-def _paths(meta_graph, bodies) -> Iterator[tuple[str, str]]:
+def _paths(meta_graph: Any, bodies: Mapping[str, Body]) -> Iterator[tuple[str, str]]:
   """Nodes and arguments, each with the body, that hold the path of a file."""
   for name in asset_files.tensor_names(meta_graph):
     source = parse_edge(name).source

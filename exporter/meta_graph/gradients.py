@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 from exporter.graph.bodies import Body
 
@@ -23,7 +24,7 @@ class GradientUse:
   gradient: str
 
 
-def uses(meta_graph, bodies: Mapping[str, Body]) -> list[GradientUse]:
+def uses(meta_graph: Any, bodies: Mapping[str, Body]) -> list[GradientUse]:
   """Every node whose gradient has been saved."""
   functions = {gradient.registered_op_type.encode(): gradient.gradient_func
                for gradient in meta_graph.graph_def.library.registered_gradients
@@ -35,7 +36,7 @@ def uses(meta_graph, bodies: Mapping[str, Body]) -> list[GradientUse]:
           if _ATTRIBUTE in node.attr and node.attr[_ATTRIBUTE].s in functions]
 
 
-def captured_tensor(object_node, bodies: Mapping[str, Body]) -> tuple[str, str] | None:
+def captured_tensor(object_node: Any, bodies: Mapping[str, Body]) -> tuple[str, str] | None:
   """The function and the tensor in it that an object stands for; None for others."""
   if object_node.WhichOneof('kind') != 'captured_tensor':
     return None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
-from exporter.graph.bodies import MAIN_GRAPH, Body, call_of, parse_edge
+from exporter.graph.bodies import MAIN_GRAPH, Body, Edge, call_of, parse_edge
 from exporter.graph.op_effects import Effect, OpEffects
 from exporter.graph.resources import Resource, resource_of
 
@@ -25,7 +26,7 @@ _FILLS = ('Assign', 'InitializeTable', 'LookupTableI', 'LookupTableRemove',
 _HANDED_ON = frozenset({'Identity', 'RefIdentity', 'RefSwitch', 'Switch'})
 
 
-def main_ops(meta_graph) -> list[str]:
+def main_ops(meta_graph: Any) -> list[str]:
   """Names of the nodes that are run."""
   names = [text for collection in COLLECTIONS
            for text in _node_list(meta_graph, collection)]
@@ -47,7 +48,7 @@ class Kept:
   groups: dict[str, list[str]]
 
 
-def kept(meta_graph, bodies: Mapping[str, Body], effects: OpEffects,
+def kept(meta_graph: Any, bodies: Mapping[str, Body], effects: OpEffects,
          live: Collection[Resource]) -> Kept:
   """What stays of the groups that are run.
 
@@ -69,7 +70,7 @@ def kept(meta_graph, bodies: Mapping[str, Body], effects: OpEffects,
              if parse_edge(text).source in staying] for name in groups})
 
 
-def keep(meta_graph, staying: Kept) -> None:
+def keep(meta_graph: Any, staying: Kept) -> None:
   """Takes from the groups and from the lists of TF1, in place, all else."""
   for node in meta_graph.graph_def.node:
     if node.name in staying.groups:
@@ -89,7 +90,7 @@ def called_functions(bodies: Mapping[str, Body], ops: Collection[str]) -> set[st
   return _reached(bodies, [(MAIN_GRAPH, name) for name in ops])
 
 
-def called_by_all(meta_graph, bodies: Mapping[str, Body]) -> set[str]:
+def called_by_all(meta_graph: Any, bodies: Mapping[str, Body]) -> set[str]:
   """Names of the functions that anything calls that is run, and these in turn."""
   return called_functions(
       bodies, list(_walk(bodies[MAIN_GRAPH], main_ops(meta_graph))))
@@ -112,7 +113,7 @@ def _reached(bodies: Mapping[str, Body], nodes: list[tuple[str, str]]) -> set[st
   return found
 
 
-def _node_list(meta_graph, collection: str):
+def _node_list(meta_graph: Any, collection: str) -> Any:
   if collection not in meta_graph.collection_def:
     return []
   return meta_graph.collection_def[collection].node_list.value
@@ -192,7 +193,8 @@ class _Fillers:
         found |= filled
     return found
 
-  def _handle(self, body: Body, edges, passed) -> Resource | None:
+  def _handle(self, body: Body, edges: Sequence[Edge],
+              passed: Mapping[str, Resource]) -> Resource | None:
     """The resource that an edge is the handle of, as far as that can be told."""
     while edges:
       source = edges[0].source

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from exporter.graph.bodies import MAIN_GRAPH, Body
 from exporter.graph.function_equality import (
@@ -40,7 +41,7 @@ def returning(function: ObjectFunction, keys: Sequence[str]) -> Offered:
                  tuple(i for key in keys for i in positions[key]))
 
 
-def choose(objects, signatures: Mapping[str, ObjectFunction], primary: str,
+def choose(objects: Any, signatures: Mapping[str, ObjectFunction], primary: str,
            keys: Sequence[str], bodies: dict[str, Body],
            effects: OpEffects) -> list[Offered]:
   """The functions for `loaded(...)`, with just some keys of the primary signature.
@@ -72,7 +73,7 @@ def live_captures(function: ObjectFunction, live: Liveness) -> list[int]:
           if (function.name, count + i) in live.arguments]
 
 
-def can_be_given(captured: Sequence[int], objects, restored: Collection[int]) -> bool:
+def can_be_given(captured: Sequence[int], objects: Any, restored: Collection[int]) -> bool:
   """Whether functions can be given all that they capture.
 
   The content of a table is not kept, nor a variable that nothing restores.
@@ -93,7 +94,7 @@ def can_be_given(captured: Sequence[int], objects, restored: Collection[int]) ->
 
 class _Chooser:
 
-  def __init__(self, objects, signatures: Mapping[str, ObjectFunction],
+  def __init__(self, objects: Any, signatures: Mapping[str, ObjectFunction],
                primary: str, keys: list[str], bodies: dict[str, Body],
                effects: OpEffects):
     self._objects = objects

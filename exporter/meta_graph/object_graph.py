@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from exporter.graph.bodies import Body, call_of
 
@@ -39,8 +40,8 @@ class ObjectFunction:
   """
   name: str
   bound_inputs: list[int]
-  input_signature: object
-  output_signature: object
+  input_signature: Any
+  output_signature: Any
 
   @property
   def result_positions(self) -> dict[str, list[int]] | None:
@@ -56,10 +57,10 @@ class ObjectFunction:
     return positions or None
 
 
-def _flat_size(structured_value) -> int | None:
+def _flat_size(structured_value: Any) -> int | None:
   """How many tensors a StructuredValue stands for; None if that is not told."""
   kind = structured_value.WhichOneof('kind')
-  value = getattr(structured_value, kind) if kind else None
+  value: Any = getattr(structured_value, kind) if kind else None
   if kind in ('tensor_spec_value', 'bounded_tensor_spec_value'):
     return 1
   if kind == 'type_spec_value':  # A ragged tensor, for example.
@@ -71,10 +72,10 @@ def _flat_size(structured_value) -> int | None:
   return None if inner is None or None in sizes else sum(sizes)
 
 
-def _inner_values(structured_value) -> list | None:
+def _inner_values(structured_value: Any) -> list[Any] | None:
   """What a tuple, list or dict holds, in TensorFlow's order; None for the rest."""
   kind = structured_value.WhichOneof('kind')
-  value = getattr(structured_value, kind) if kind else None
+  value: Any = getattr(structured_value, kind) if kind else None
   if kind in ('tuple_value', 'list_value'):
     return list(value.values)
   if kind == 'dict_value':
@@ -84,7 +85,7 @@ def _inner_values(structured_value) -> list | None:
   return None
 
 
-def concrete_function(object_graph, name: str) -> ObjectFunction:
+def concrete_function(object_graph: Any, name: str) -> ObjectFunction:
   saved = object_graph.concrete_functions[name]
   return ObjectFunction(name, list(saved.bound_inputs),
                         saved.canonicalized_input_signature,
@@ -96,7 +97,7 @@ def passed_count(function: ObjectFunction, bodies: Mapping[str, Body]) -> int:
   return len(bodies[function.name].arguments) - len(function.bound_inputs)
 
 
-def concrete_names(node) -> list[str]:
+def concrete_names(node: Any) -> list[str]:
   """Names of the concrete functions that an object stands for; mostly none."""
   kind = node.WhichOneof('kind')
   if kind == 'function':
@@ -106,7 +107,7 @@ def concrete_names(node) -> list[str]:
   return []
 
 
-def signature_functions(object_graph) -> dict[str, str]:
+def signature_functions(object_graph: Any) -> dict[str, str]:
   """Name of the concrete function behind each signature."""
   signatures = child_id(object_graph, 0, SIGNATURES)
   if signatures is None:
@@ -117,27 +118,27 @@ def signature_functions(object_graph) -> dict[str, str]:
       if concrete_names(object_graph.nodes[child.node_id])}
 
 
-def call_functions(object_graph) -> list[str]:
+def call_functions(object_graph: Any) -> list[str]:
   """Names of the concrete functions behind calling the loaded object."""
   call = child_id(object_graph, 0, CALL)
   return [] if call is None else concrete_names(object_graph.nodes[call])
 
 
-def constant_node(object_graph, object_id: int) -> str | None:
+def constant_node(object_graph: Any, object_id: int) -> str | None:
   """Node of the main graph that holds a captured constant; None for the rest."""
   node = object_graph.nodes[object_id]
   return (node.constant.operation
           if node.WhichOneof('kind') == 'constant' else None)
 
 
-def dropped_children(object_graph) -> list[str]:
+def dropped_children(object_graph: Any) -> list[str]:
   """Names of the root's own functions and objects that pruning removes."""
   return sorted(child.local_name for child in _children(object_graph, 0)
                 if child.local_name not in (
                     CALL, INITIALIZERS, SIGNATURES, VARIABLES))
 
 
-def input_names(structured_value) -> list[str]:
+def input_names(structured_value: Any) -> list[str]:
   """Names of the tensors in an input signature, in the order of the arguments."""
   kind = structured_value.WhichOneof('kind')
   if kind in ('tensor_spec_value', 'bounded_tensor_spec_value'):
@@ -156,7 +157,7 @@ def with_outputs(function: ObjectFunction, keys: Sequence[str]) -> ObjectFunctio
   return dataclasses.replace(function, output_signature=signature)
 
 
-def checkpoint_graph(object_graph, trackable_graph) -> None:
+def checkpoint_graph(object_graph: Any, trackable_graph: Any) -> None:
   """Fills a TrackableObjectGraph, which tells where variables are in the files.
 
   Its nodes mirror those of `object_graph`, which `rewrite` has made.
@@ -179,7 +180,7 @@ def checkpoint_key(position: int) -> str:
   return _KEY.format(position)
 
 
-def listed_variables(object_graph) -> dict[int, str]:
+def listed_variables(object_graph: Any) -> dict[int, str]:
   """Checkpoint entry by object id, of the variables in the root's list."""
   holder = child_id(object_graph, 0, VARIABLES)
   return {} if holder is None else {
@@ -187,7 +188,7 @@ def listed_variables(object_graph) -> dict[int, str]:
       for child in object_graph.nodes[holder].children}
 
 
-def checkpoint_keys(object_graph, trackable_graph) -> dict[int, str]:
+def checkpoint_keys(object_graph: Any, trackable_graph: Any) -> dict[int, str]:
   """Checkpoint entry by object id, of each variable that loading restores.
 
   As the loader of TF2 does, both graphs are walked from their roots by the same names.
@@ -214,9 +215,9 @@ def checkpoint_keys(object_graph, trackable_graph) -> dict[int, str]:
   return keys
 
 
-def captured_ids(object_graph, main: Body) -> dict[str, int]:
+def captured_ids(object_graph: Any, main: Body) -> dict[str, int]:
   """Object id by node of the main graph, of what its calls capture."""
-  ids = {}
+  ids: dict[str, int] = {}
   for name, node in main.nodes.items():
     call = call_of(node)
     if call is not None and call.callees[0] in object_graph.concrete_functions:
@@ -227,7 +228,7 @@ def captured_ids(object_graph, main: Body) -> dict[str, int]:
   return ids
 
 
-def can_be_kept(node) -> bool:
+def can_be_kept(node: Any) -> bool:
   """Whether a captured object can be made anew; the content of a table cannot."""
   kind = node.WhichOneof('kind')
   return kind == 'variable' or kind in _KINDS_THAT_STAY and not (
@@ -235,7 +236,7 @@ def can_be_kept(node) -> bool:
 
 
 def captured_objects(
-    object_graph, ids: list[int],
+    object_graph: Any, ids: list[int],
     live_captures: Callable[[ObjectFunction], list[int]]) -> list[int]:
   """Captured objects with all that they, such as tables, are made from.
 
@@ -244,6 +245,7 @@ def captured_objects(
     ids: of what is captured.
     live_captures: gives what one of its functions captures and uses.
   """
+  seen: dict[int, None]
   seen, stack = {}, list(reversed(ids))
   while stack:
     node_id = stack.pop()
@@ -258,7 +260,7 @@ def captured_objects(
   return list(seen)
 
 
-def initializers(object_graph) -> dict[int, list[str]]:
+def initializers(object_graph: Any) -> dict[int, list[str]]:
   """Names of the functions by which objects fill something on loading, by object id."""
   found = {}
   for i, node in enumerate(object_graph.nodes):
@@ -269,18 +271,18 @@ def initializers(object_graph) -> dict[int, list[str]]:
   return found
 
 
-def functions_of(object_graph, ids: list[int]) -> list[str]:
+def functions_of(object_graph: Any, ids: list[int]) -> list[str]:
   """Names of the concrete functions among some objects."""
   return [name for i in ids for name in concrete_names(object_graph.nodes[i])]
 
 
-def child_id(object_graph, node_id: int, name: str) -> int | None:
+def child_id(object_graph: Any, node_id: int, name: str) -> int | None:
   for child in _children(object_graph, node_id):
     if child.local_name == name:
       return child.node_id
   return None
 
 
-def _children(object_graph, node_id: int):
+def _children(object_graph: Any, node_id: int) -> Any:
   """The children of a node; none where there are no objects, as in TF1."""
   return object_graph.nodes[node_id].children if object_graph.nodes else ()

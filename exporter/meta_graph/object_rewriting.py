@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from exporter.errors import UserError
 from exporter.meta_graph.object_graph import (
     CALL,
@@ -16,7 +18,7 @@ from exporter.meta_graph.object_graph import (
 )
 
 
-def rewrite(object_graph, signatures: dict[str, ObjectFunction],
+def rewrite(object_graph: Any, signatures: dict[str, ObjectFunction],
             call: list[ObjectFunction], variables: list[int],
             initializers: list[int], gradients: list[ObjectFunction]) -> None:
   """Reduces the object graph, in place, to the functions that are given.
@@ -40,13 +42,15 @@ def rewrite(object_graph, signatures: dict[str, ObjectFunction],
 
 class _Rewriter:
 
-  def __init__(self, object_graph):
+  def __init__(self, object_graph: Any) -> None:
     self._old = type(object_graph)()
     self._old.CopyFrom(object_graph)
     self._new = object_graph
     self._ids: dict[int, int] = {}
 
-  def rewrite(self, signatures, call, variables, initializers, gradients) -> None:
+  def rewrite(self, signatures: dict[str, ObjectFunction],
+              call: list[ObjectFunction], variables: list[int],
+              initializers: list[int], gradients: list[ObjectFunction]) -> None:
     self._new.Clear()
     root = self._user_object('_generic_user_object')
     self._list(root, VARIABLES, variables)
@@ -129,7 +133,7 @@ class _Rewriter:
       self._keep_functions_of(old, new_id)
     return new_id
 
-  def _keep_functions_of(self, old, new_id: int) -> None:
+  def _keep_functions_of(self, old: Any, new_id: int) -> None:
     """A table makes and fills itself by functions of its own."""
     for child in old.children:
       names = concrete_names(self._old.nodes[child.node_id])

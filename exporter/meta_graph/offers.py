@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from exporter.graph.bodies import Body
 from exporter.graph.liveness import Roots
@@ -10,7 +11,7 @@ from exporter.meta_graph import gradients, initialization, variable_collections
 from exporter.meta_graph.signature_tensors import tensor_names
 
 
-def roots_of(meta_graph, bodies: Mapping[str, Body]) -> Roots:
+def roots_of(meta_graph: Any, bodies: Mapping[str, Body]) -> Roots:
   """Signatures, functions of objects, saver, initialization and collections."""
   saver = meta_graph.saver_def
   tensors = [name for name in (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from exporter.errors import UserError
 from exporter.graph.bodies import MAIN_GRAPH, bodies_of, call_of
@@ -57,8 +58,8 @@ class Plan:
   gradients: list[ObjectFunction]
 
   @classmethod
-  def of(cls, meta_graph, outputs: Mapping[str, Sequence[str]],
-         checkpoint_objects=None) -> Plan:
+  def of(cls, meta_graph: Any, outputs: Mapping[str, Sequence[str]],
+         checkpoint_objects: Any = None) -> Plan:
     """Plans, from a MetaGraphDef that hangs together, to keep some outputs.
 
     Args:
@@ -74,8 +75,8 @@ class Plan:
 
 class _Planner:
 
-  def __init__(self, meta_graph, outputs: Mapping[str, Sequence[str]],
-               checkpoint_objects):
+  def __init__(self, meta_graph: Any, outputs: Mapping[str, Sequence[str]],
+               checkpoint_objects: Any):
     self._meta_graph = meta_graph
     self._objects = meta_graph.object_graph_def
     self._outputs = {name: list(keys) for name, keys in outputs.items()}
@@ -290,7 +291,7 @@ class _Planner:
 
 
 def _signature_functions(
-    objects, outputs: Mapping[str, Sequence[str]]) -> dict[str, ObjectFunction]:
+    objects: Any, outputs: Mapping[str, Sequence[str]]) -> dict[str, ObjectFunction]:
   """The function behind each signature; none where an object lacks for one."""
   names = object_graph.signature_functions(objects)
   if not set(outputs) <= set(names):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from exporter.errors import UserError, did_you_mean
 from exporter.graph import pruning as graph_pruning
@@ -52,8 +53,8 @@ class Pruned:
   acting_ops: list[str]
 
 
-def prune_meta_graph(meta_graph, outputs: Mapping[str, Sequence[str]],
-                     checkpoint_objects=None) -> Pruned:
+def prune_meta_graph(meta_graph: Any, outputs: Mapping[str, Sequence[str]],
+                     checkpoint_objects: Any = None) -> Pruned:
   """Reduces `meta_graph`, in place, to the given outputs.
 
   Args:
@@ -74,7 +75,7 @@ def prune_meta_graph(meta_graph, outputs: Mapping[str, Sequence[str]],
   return apply(meta_graph, plan)
 
 
-def apply(meta_graph, plan: Plan) -> Pruned:
+def apply(meta_graph: Any, plan: Plan) -> Pruned:
   """Reduces `meta_graph`, in place, to what `plan`, which was made of it, keeps."""
   acting = _acting_ops(plan)
   dropped_objects = object_graph.dropped_children(meta_graph.object_graph_def)
@@ -91,7 +92,7 @@ def apply(meta_graph, plan: Plan) -> Pruned:
                 unused_assets, acting)
 
 
-def _check_outputs(signatures, outputs: Mapping[str, Sequence[str]]) -> None:
+def _check_outputs(signatures: Any, outputs: Mapping[str, Sequence[str]]) -> None:
   if not outputs:
     raise UserError('A SavedModel with no signature cannot be served; name one.')
   for name, keys in outputs.items():
@@ -111,7 +112,7 @@ def _check_outputs(signatures, outputs: Mapping[str, Sequence[str]]) -> None:
             f' {", ".join(sorted(known)) or "none"}.')
 
 
-def _keep_signatures(signatures, outputs: Mapping[str, Sequence[str]]) -> list[str]:
+def _keep_signatures(signatures: Any, outputs: Mapping[str, Sequence[str]]) -> list[str]:
   """Drops signatures and outputs; the names of the signatures that went."""
   dropped = sorted(
       set(signatures) - set(outputs) - {initialization.SIGNATURE})
@@ -131,7 +132,7 @@ def _acting_ops(plan: Plan) -> list[str]:
       plan.liveness, roots | initialization.called_within(bodies, roots))
 
 
-def _keep_collections(meta_graph, plan: Plan, kept: Kept) -> None:
+def _keep_collections(meta_graph: Any, plan: Plan, kept: Kept) -> None:
   variable_collections.keep(
       meta_graph, plan.liveness.main_nodes(), kept.tensor_name)
   for name in set(meta_graph.collection_def) - {
@@ -140,7 +141,7 @@ def _keep_collections(meta_graph, plan: Plan, kept: Kept) -> None:
     del meta_graph.collection_def[name]
 
 
-def _rename_signature_tensors(signatures, outputs: Mapping[str, Sequence[str]],
+def _rename_signature_tensors(signatures: Any, outputs: Mapping[str, Sequence[str]],
                               kept: Kept) -> None:
   for name in outputs:
     for tensor in (*signatures[name].inputs.values(),
@@ -148,7 +149,7 @@ def _rename_signature_tensors(signatures, outputs: Mapping[str, Sequence[str]],
       rename_tensors(tensor, kept.tensor_name)
 
 
-def _rewrite_objects(meta_graph, plan: Plan, kept: Kept) -> None:
+def _rewrite_objects(meta_graph: Any, plan: Plan, kept: Kept) -> None:
   if not plan.signatures:
     meta_graph.ClearField('object_graph_def')
     return
@@ -167,7 +168,7 @@ def _rewrite_objects(meta_graph, plan: Plan, kept: Kept) -> None:
       plan.initializers, gradients)
 
 
-def _rename_captured_tensors(objects, gradients: Sequence[ObjectFunction],
+def _rename_captured_tensors(objects: Any, gradients: Sequence[ObjectFunction],
                              kept: Kept) -> None:
   for i in {i for function in gradients for i in function.bound_inputs}:
     if objects.nodes[i].WhichOneof('kind') == 'captured_tensor':
@@ -175,7 +176,7 @@ def _rename_captured_tensors(objects, gradients: Sequence[ObjectFunction],
       tensor.name = kept.tensor_name(tensor.name, tensor.concrete_function)
 
 
-def _keep_used_assets(meta_graph) -> list[str]:
+def _keep_used_assets(meta_graph: Any) -> list[str]:
   """Lists the files that are read, and tells which certainly are not."""
   before = asset_files.file_names(meta_graph)
   asset_files.keep_used(meta_graph)
@@ -187,7 +188,7 @@ def _keep_used_assets(meta_graph) -> list[str]:
 class _ResultSelection:
   """Describes functions as they are after pruning, each by a name of its own."""
 
-  def __init__(self, library, bodies: Mapping[str, Body], kept: Kept):
+  def __init__(self, library: Any, bodies: Mapping[str, Body], kept: Kept):
     self._library = library
     self._bodies = bodies
     self._kept = kept
@@ -205,7 +206,7 @@ class _ResultSelection:
     return dataclasses.replace(offered.function, name=name, bound_inputs=captures)
 
 
-  def narrow_captures(self, objects) -> None:
+  def narrow_captures(self, objects: Any) -> None:
     """Takes from the functions of tables, in place, the captures that have gone."""
     for name in objects.concrete_functions.keys() & self._kept.arguments.keys():
       function = object_graph.concrete_function(objects, name)
@@ -217,7 +218,7 @@ class _ResultSelection:
             for i in self._kept.arguments[function.name] if i >= count]
 
 
-def _rewrite_saver(meta_graph, plan: Plan) -> dict[str, str]:
+def _rewrite_saver(meta_graph: Any, plan: Plan) -> dict[str, str]:
   """Writes what restores the variables; their former entries by the new ones."""
   keys = ([object_graph.checkpoint_key(i) for i in range(len(plan.variables))]
           if plan.signatures else [v.key for v in plan.variables])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from exporter.errors import UserError
 from exporter.graph.bodies import MAIN_GRAPH, Body
@@ -19,8 +19,8 @@ from exporter.meta_graph.saver import SavedVariable, read_saver
 _Key = TypeVar('_Key')
 
 
-def object_ids(meta_graph, bodies: dict[str, Body],
-               checkpoint_objects) -> dict[str, int]:
+def object_ids(meta_graph: Any, bodies: dict[str, Body],
+               checkpoint_objects: Any) -> dict[str, int]:
   """The object that each node of the main graph stands for, if that is known.
 
   Known by what the calls of the main graph capture. A variable that no such call
@@ -48,7 +48,7 @@ def object_ids(meta_graph, bodies: dict[str, Body],
                 if node not in ids and i not in known}
 
 
-def _by_name(objects, main: Body) -> dict[str, int]:
+def _by_name(objects: Any, main: Body) -> dict[str, int]:
   """The object of each variable, if every variable of the graph has just one.
 
   TensorFlow numbers the nodes of variables that are called alike, also of those that
@@ -69,7 +69,7 @@ def _unique(values: Mapping[_Key, str]) -> dict[str, _Key]:
   return {value: key for key, value in values.items() if counts[value] == 1}
 
 
-def read_variables(meta_graph, bodies: dict[str, Body], checkpoint_objects,
+def read_variables(meta_graph: Any, bodies: dict[str, Body], checkpoint_objects: Any,
                    ids: Mapping[str, int]) -> list[SavedVariable]:
   """Every variable that is restored, those of the saver first.
 

@@ -43,7 +43,7 @@ class SavedVariable:
   shape: bytes = b''
 
 
-def read_saver(meta_graph, bodies: dict[str, Body]) -> list[SavedVariable]:
+def read_saver(meta_graph: Any, bodies: dict[str, Body]) -> list[SavedVariable]:
   """Which variable is restored from which entry, in the order of the entries.
 
   Raises:
@@ -54,7 +54,7 @@ def read_saver(meta_graph, bodies: dict[str, Body]) -> list[SavedVariable]:
           if assign.op in _ASSIGNMENTS]
 
 
-def restored_tables(meta_graph, bodies: dict[str, Body]) -> set[str]:
+def restored_tables(meta_graph: Any, bodies: dict[str, Body]) -> set[str]:
   """Nodes of the main graph: tables whose content is restored, as mutable ones'.
 
   Raises:
@@ -64,7 +64,7 @@ def restored_tables(meta_graph, bodies: dict[str, Body]) -> set[str]:
           if taker.op in _TABLE_IMPORTS}
 
 
-def _read(meta_graph, bodies: dict[str, Body]) -> list[tuple[SavedVariable, Any]]:
+def _read(meta_graph: Any, bodies: dict[str, Body]) -> list[tuple[SavedVariable, Any]]:
   """What is restored, in the order of the entries, with the node that does so."""
   restore_op = parse_edge(meta_graph.saver_def.restore_op_name).source
   if not restore_op:
@@ -85,7 +85,7 @@ def _read(meta_graph, bodies: dict[str, Body]) -> list[tuple[SavedVariable, Any]
   return restored
 
 
-def write_saver(meta_graph, variables: list[SavedVariable]) -> None:
+def write_saver(meta_graph: Any, variables: list[SavedVariable]) -> None:
   """Adds nodes that save and restore `variables` and names them in `saver_def`.
 
   The nodes of the former saver, if there was one, must be gone, but for its
@@ -98,7 +98,7 @@ def write_saver(meta_graph, variables: list[SavedVariable]) -> None:
   graph_def = meta_graph.graph_def
   scope = _free_scope(graph_def)
 
-  def add(name, op, inputs):
+  def add(name: str, op: str, inputs: list[str]) -> Any:
     return graph_def.node.add(name=f'{scope}/{name}', op=op, input=inputs)
 
   if not saver.filename_tensor_name:
@@ -142,7 +142,7 @@ def write_saver(meta_graph, variables: list[SavedVariable]) -> None:
   saver.version = saver.V2
 
 
-def _reshape_node(graph_def, name: str, value: str, variable: SavedVariable) -> str:
+def _reshape_node(graph_def: Any, name: str, value: str, variable: SavedVariable) -> str:
   """Adds a node that gives the value from an entry the variable's shape."""
   shape = graph_def.node.add(name=f'{name}/shape', op='Const')
   shape.attr['value'].tensor.ParseFromString(variable.shape)
@@ -153,7 +153,7 @@ def _reshape_node(graph_def, name: str, value: str, variable: SavedVariable) -> 
   return name
 
 
-def _read_node(graph_def, variable: SavedVariable) -> str:
+def _read_node(graph_def: Any, variable: SavedVariable) -> str:
   """Adds a node that reads a variable, under the name that TensorFlow gives it.
 
   TF1's freezing tools fetch the value by this name. A node of another kind that has
@@ -172,13 +172,13 @@ def _read_node(graph_def, variable: SavedVariable) -> str:
 _DT_STRING = 7  # of tensorflow.DataType
 
 
-def _free_scope(graph_def) -> str:
+def _free_scope(graph_def: Any) -> str:
   taken = {node.name.partition('/')[0] for node in graph_def.node}
   return next(scope for scope in ('saver', *map('saver_{}'.format, range(len(taken))))
               if scope not in taken)
 
 
-def _set_strings(const, values: list[str]) -> None:
+def _set_strings(const: Any, values: list[str]) -> None:
   const.attr['dtype'].type = _DT_STRING
   tensor = const.attr['value'].tensor
   tensor.dtype = _DT_STRING
@@ -186,7 +186,7 @@ def _set_strings(const, values: list[str]) -> None:
   tensor.string_val.extend(value.encode() for value in values)
 
 
-def _restore_body(restore_op: str, bodies) -> tuple[Body, dict[str, str]]:
+def _restore_body(restore_op: str, bodies: dict[str, Body]) -> tuple[Body, dict[str, str]]:
   """The body with the RestoreV2 nodes, and the variables handed in to it."""
   main = bodies[MAIN_GRAPH]
   call = call_of(main.nodes[restore_op])

@@ -4,24 +4,25 @@ One tensor for most; several for a sparse, ragged or other composite one.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 _SPARSE_PARTS = ('indices_tensor_name', 'values_tensor_name',
                  'dense_shape_tensor_name')
 
 
-def tensor_names(tensor_info) -> list[str]:
+def tensor_names(tensor_info: Any) -> list[str]:
   """Names of the tensors that a TensorInfo stands for."""
   names = []
   _replace(tensor_info, lambda name: names.append(name) or name)
   return names
 
 
-def rename_tensors(tensor_info, new_name: Callable[[str], str]) -> None:
+def rename_tensors(tensor_info: Any, new_name: Callable[[str], str]) -> None:
   """Gives the tensors of a TensorInfo, in place, the names that they have now."""
   _replace(tensor_info, new_name)
 
 
-def _replace(tensor_info, new_name) -> None:
+def _replace(tensor_info: Any, new_name: Callable[[str], str]) -> None:
   encoding = tensor_info.WhichOneof('encoding')
   if encoding == 'name':
     tensor_info.name = new_name(tensor_info.name)

@@ -1,11 +1,13 @@
 """Drops what only describes a graph."""
 
+from typing import Any
+
 from exporter.graph.bodies import call_of, parse_edge
 
 _DT_RESOURCE = 20  # of tensorflow.DataType
 
 
-def tidy(meta_graph) -> None:
+def tidy(meta_graph: Any) -> None:
   """Drops what only describes: nothing that is computed changes.
 
   Shapes that were inferred are inferred again on loading; those of results and
@@ -29,7 +31,7 @@ def tidy(meta_graph) -> None:
   _keep_used_ops(meta_graph)
 
 
-def _keep_used_ops(meta_graph) -> None:
+def _keep_used_ops(meta_graph: Any) -> None:
   graph_def = meta_graph.graph_def
   used = {node.op for node in graph_def.node}
   for function in graph_def.library.function:

@@ -8,7 +8,8 @@ of the package may rely on it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Any
 
 from google.protobuf import message
 
@@ -25,7 +26,7 @@ from exporter.meta_graph import (
 _EDGE = re.compile(r'\^?[^:^]+|[^:^]+(:[^:]+)?:[0-9]+')
 
 
-def check(meta_graph) -> None:
+def check(meta_graph: Any) -> None:
   """Raises a UserError that names the first thing that is amiss."""
   graph_def = meta_graph.graph_def
   functions = {f.signature.name: f for f in graph_def.library.function}
@@ -58,7 +59,7 @@ def _damaged(what: str) -> UserError:
 class _Nodes:
   """The nodes of one body, whose edges and calls are checked on the way."""
 
-  def __init__(self, place: str, node_defs, arguments: Iterable[str],
+  def __init__(self, place: str, node_defs: Collection[Any], arguments: Iterable[str],
                arities: dict[str, tuple[int, int]]):
     self._place = place
     self._arities = arities
@@ -70,7 +71,7 @@ class _Nodes:
       self.check_tensors(node.input)
       self._check_call(node)
 
-  def __getitem__(self, name: str):
+  def __getitem__(self, name: str) -> Any:
     return self._nodes[name]
 
   def check_tensors(self, names: Iterable[str]) -> None:
@@ -87,7 +88,7 @@ class _Nodes:
         raise _damaged(f'{self._place} names an output {name!r} that no function'
                        ' has')
 
-  def _call_of(self, node) -> Call | None:
+  def _call_of(self, node: Any) -> Call | None:
     call = call_of(node)
     if call is None:
       return None
@@ -99,7 +100,7 @@ class _Nodes:
                        f' {function!r} that is not there')
     return call
 
-  def _check_call(self, node) -> None:
+  def _check_call(self, node: Any) -> None:
     call = self._call_of(node)
     if call is None:
       return
@@ -121,12 +122,12 @@ class _Nodes:
         if (len(values.type) or len(values.shape) or count) != count:
           raise self._does_not_fit(node)
 
-  def _does_not_fit(self, node) -> UserError:
+  def _does_not_fit(self, node: Any) -> UserError:
     return _damaged(f'the node {node.name!r} of {self._place} does not fit the'
                     ' functions that it calls')
 
 
-def _check_no_function_calls_itself(functions) -> None:
+def _check_no_function_calls_itself(functions: Any) -> None:
   calls = {name: {callee for node in function.node_def
                   for callee in (call_of(node) or Call(())).functions}
            for name, function in functions.items()}
@@ -143,7 +144,7 @@ def _check_no_function_calls_itself(functions) -> None:
     stack.extend(calls[name] - done)
 
 
-def _check_main_graph_names(meta_graph, main: _Nodes) -> None:
+def _check_main_graph_names(meta_graph: Any, main: _Nodes) -> None:
   for signature in meta_graph.signature_def.values():
     for tensor in (*signature.inputs.values(), *signature.outputs.values()):
       main.check_tensors(signature_tensors.tensor_names(tensor))
@@ -160,7 +161,7 @@ def _check_main_graph_names(meta_graph, main: _Nodes) -> None:
     raise _damaged('an entry of a collection cannot be read') from e
 
 
-def _check_objects(meta_graph, functions, main: _Nodes) -> None:
+def _check_objects(meta_graph: Any, functions: Any, main: _Nodes) -> None:
   """Checks what the objects of TF2 say of functions, files and one another."""
   objects = meta_graph.object_graph_def
   for node in objects.nodes:
@@ -185,7 +186,7 @@ def _check_objects(meta_graph, functions, main: _Nodes) -> None:
                      meta_graph.signature_def, functions[function])
 
 
-def _check_signature(name: str, described, signatures, function) -> None:
+def _check_signature(name: str, described: Any, signatures: Any, function: Any) -> None:
   """Checks that SignatureDef, object and function tell the same outputs."""
   outputs = {key: len(signature_tensors.tensor_names(tensor))
              for key, tensor in signatures[name].outputs.items()

@@ -6,6 +6,7 @@ The v1 loader makes Python variables of them, for initializing and saving.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
 from tensorflow.core.framework import variable_pb2
 
@@ -20,7 +21,7 @@ _TENSORS = (
     'variable_name', 'initializer_name', 'snapshot_name', 'initial_value_name')
 
 
-def definitions(meta_graph) -> Iterator[tuple[str, variable_pb2.VariableDef]]:
+def definitions(meta_graph: Any) -> Iterator[tuple[str, variable_pb2.VariableDef]]:
   """Every entry of the lists, with the name of its list."""
   for collection in NAMES:
     if collection in meta_graph.collection_def:
@@ -28,13 +29,13 @@ def definitions(meta_graph) -> Iterator[tuple[str, variable_pb2.VariableDef]]:
         yield collection, variable_pb2.VariableDef.FromString(text)
 
 
-def keep(meta_graph, nodes: Collection[str],
+def keep(meta_graph: Any, nodes: Collection[str],
          new_name: Callable[[str], str]) -> None:
   """Takes from the lists, in place, the variables whose node is not in `nodes`.
 
   The others are described by the names that `new_name` gives to tensors.
   """
-  kept = {}
+  kept: dict[str, list[bytes]] = {}
   for collection, definition in definitions(meta_graph):
     if parse_edge(definition.variable_name).source in nodes:
       for field in _TENSORS:
@@ -47,7 +48,7 @@ def keep(meta_graph, nodes: Collection[str],
           collection, [])
 
 
-def tensor_names(meta_graph, nodes: Collection[str] | None = None) -> list[str]:
+def tensor_names(meta_graph: Any, nodes: Collection[str] | None = None) -> list[str]:
   """The variables, and by what the lists tell how to read and initialize them.
 
   Args:
