@@ -5,14 +5,15 @@ from __future__ import annotations
 import inspect
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from exporter.saved_model import tensorflow_api
 from exporter.saved_model.files import SavedModelFiles
 from exporter.saved_model.writing import prune, write
 
 
-def save_lean(functions: Mapping, target: str) -> None:
+def save_lean(functions: Mapping[str, Any], target: str) -> None:
   """Saves concrete functions as a SavedModel that holds them alone.
 
   Args:
@@ -37,7 +38,7 @@ def save_lean(functions: Mapping, target: str) -> None:
     write(lean, pruned, source, target)
 
 
-def _variables(functions) -> list:
+def _variables(functions: Iterable[Any]) -> list[Any]:
   """The variables of all functions, each once, in the order in which they are captured.
 
   A graph's own list of them has another order in every process, and so the file would
@@ -52,11 +53,11 @@ def _variables(functions) -> list:
   return list(captured.values())
 
 
-def _positional(concrete_function, input_signature):
+def _positional(concrete_function: Any, input_signature: Sequence[Any]) -> Callable[..., Any]:
   """A function that takes the inputs by position or, as stock's, by name."""
   names = [spec.name for spec in input_signature]
 
-  def call_func(*inputs, **named):
+  def call_func(*inputs: Any, **named: Any) -> Any:
     return concrete_function(*inputs, *(named[n] for n in names[len(inputs):]))
 
   call_func.__signature__ = inspect.Signature([

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 from exporter.errors import UserError
 from exporter.paths import plain_paths
@@ -37,7 +38,7 @@ def copy_entries(source: str, target: str, entries: Mapping[str, str],
   """
   import tensorflow as tf
   sizes, dtypes = _describe(source, entries.values())
-  parts = []
+  parts: list[str] = []
   with plain_paths.of_checkpoint(source) as plain:
     for keys in _portions(entries, sizes, portion_bytes):
       prefix = f'{target}_part_{len(parts):05d}'
@@ -51,7 +52,7 @@ def copy_entries(source: str, target: str, entries: Mapping[str, str],
                                 destination_prefix=target, delete_old_dirs=False)
 
 
-def read_object_graph(source: str):
+def read_object_graph(source: str) -> Any:
   """The TrackableObjectGraph in a checkpoint; None if there is none, as in TF1.
 
   Args:
@@ -93,7 +94,8 @@ def entry_sizes(source: str, keys: Collection[str] | None = None) -> dict[str, i
   return _describe(source, keys)[0]
 
 
-def _describe(source: str, keys: Collection[str] | None):
+def _describe(source: str,
+              keys: Collection[str] | None) -> tuple[dict[str, int], Mapping[str, Any]]:
   """Bytes and dtypes of entries."""
   import tensorflow as tf
   try:
@@ -113,7 +115,9 @@ def _describe(source: str, keys: Collection[str] | None):
           dtypes)
 
 
-def _portions(entries, sizes, portion_bytes) -> Iterator[list[str]]:
+def _portions(entries: Mapping[str, str], sizes: Mapping[str, int],
+              portion_bytes: int) -> Iterator[list[str]]:
+  portion: list[str]
   portion, size = [], 0
   for key, old_key in entries.items():
     if portion and size + sizes[old_key] > portion_bytes:
@@ -124,7 +128,7 @@ def _portions(entries, sizes, portion_bytes) -> Iterator[list[str]]:
   yield portion
 
 
-def _copy_portion(source: str, target: str, entries: Mapping[str, str], dtypes,
+def _copy_portion(source: str, target: str, entries: Mapping[str, str], dtypes: Mapping[str, Any],
                   further: Mapping[str, bytes]) -> None:
   """Copies entries, and adds `further` ones; its memory is free when it ends."""
   import tensorflow as tf

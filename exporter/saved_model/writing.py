@@ -11,6 +11,7 @@ variables that are left.
 import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 from exporter.errors import UserError
 from exporter.meta_graph import asset_files
@@ -43,7 +44,8 @@ def write_lean(source: str, target: str,
   return pruned
 
 
-def prune(source: SavedModelFiles, outputs: Mapping[str, Sequence[str]]):
+def prune(source: SavedModelFiles, outputs: Mapping[str, Sequence[str]]
+          ) -> tuple[Any, saved_model_pruning.Pruned]:
   """A copy of a SavedModel proto reduced to `outputs`, and what was left out.
 
   Raises:
@@ -62,7 +64,7 @@ def prune(source: SavedModelFiles, outputs: Mapping[str, Sequence[str]]):
   return lean, pruned
 
 
-def write(lean, pruned: saved_model_pruning.Pruned, source: SavedModelFiles,
+def write(lean: Any, pruned: saved_model_pruning.Pruned, source: SavedModelFiles,
           target: str) -> None:
   """Writes what `prune` made of the SavedModel `source`.
 
@@ -82,7 +84,8 @@ def write(lean, pruned: saved_model_pruning.Pruned, source: SavedModelFiles,
   tensorflow_api.write_fingerprint(target)
 
 
-def _write_variables(source, target, meta_graph, entries) -> None:
+def _write_variables(source: SavedModelFiles, target: str, meta_graph: Any,
+                     entries: Mapping[str, str]) -> None:
   from tensorflow.core.protobuf import trackable_object_graph_pb2
   folder = os.path.join(target, 'variables')
   os.makedirs(folder)
