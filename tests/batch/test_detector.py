@@ -11,7 +11,7 @@ import pytest
 
 from families import CONTEXT_RCNN, DEEPMAC, SSD, SSD_ENCODED, SSD_FLOAT, SSD_TF_EXAMPLE
 
-pytestmark = [pytest.mark.slow, pytest.mark.both_stacks]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope='module')
@@ -50,7 +50,8 @@ def _assert_same(value: np.ndarray, expected: np.ndarray):
 
 
 @pytest.mark.parametrize(
-    'family', [SSD, SSD_FLOAT, SSD_ENCODED, SSD_TF_EXAMPLE],
+    'family', [pytest.param(SSD, marks=pytest.mark.both_stacks), SSD_FLOAT, SSD_ENCODED,
+               SSD_TF_EXAMPLE],
     ids=lambda family: family.input_type)
 def test_gives_what_stock_computes(exports, detect, family):
   export = exports.selected(family)
