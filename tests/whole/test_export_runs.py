@@ -164,9 +164,9 @@ def test_config_override_reaches_model_and_pipeline_config(
 _STAGES = ['build', 'restore', 'trace', 'checkpoint', 'save', 'check', 'verify']
 
 
-def test_log_has_a_line_for_the_start_and_end_of_each_stage(first):
+def test_log_has_one_line_for_each_stage(first):
   log = first[1].stderr
-  assert re.findall(r'\] (\w+) \.\.\.$', log, re.M) == _STAGES
+  assert not re.findall(r'\] (\w+) \.\.\.$', log, re.M)
   assert re.findall(r'\] (\w+): \d+\.\d s$', log, re.M) == _STAGES
   assert '\x1b' not in log
 
