@@ -161,7 +161,7 @@ def test_config_override_reaches_model_and_pipeline_config(
 
 # Watching.
 
-_STAGES = ['build', 'restore', 'trace', 'checkpoint', 'save', 'check', 'verify']
+_STAGES = ['import', 'build', 'restore', 'trace', 'checkpoint', 'save', 'check', 'verify']
 
 
 def test_log_has_one_line_for_each_stage(first):
