@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Iterable
 
 from exporter.output_keys import OutputKeyError, OutputSelection, UnknownKeyError
@@ -60,12 +59,19 @@ def select(selection: OutputSelection, detections: Iterable[str],
 
 def because(pattern: str, predictions: Iterable[str]) -> str:
   """A sentence on what `pattern` means elsewhere, with a blank before it; or `''`."""
-  inner = fnmatch.filter(sorted(predictions), pattern)
+  inner = _meant(pattern, sorted(predictions))
   if inner:
     return (f' {inner[0]!r} is a tensor of the model\'s predict, which its postprocess'
             ' does not return.')
-  known = fnmatch.filter(MODELS_WITH, pattern)
+  known = _meant(pattern, MODELS_WITH)
   if not known:
     return ''
   what = 'it' if known == [pattern] else repr(known[0])
   return f' Models that have {what}: {MODELS_WITH[known[0]]}.'
+
+
+def _meant(pattern: str, keys: Iterable[str]) -> list[str]:
+  try:
+    return OutputSelection((pattern,)).select(keys)
+  except OutputKeyError:
+    return []
