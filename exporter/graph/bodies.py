@@ -46,22 +46,18 @@ class Call:
 
   Input `first_input + i` is argument i of every function; output j is result j
   of every callee. A loop has as many outputs as inputs, and one loop variable is
-  input i, output i, and argument and result i of the body. A loop that TF2 made
-  counts its turns in its first variable and has their limit in the second.
+  input i, output i, and argument and result i of the body. `counters` are positions
+  of loop variables by which the loop's gradient counts: in one that TF2 made, the
+  first counts its turns and the second is their limit.
   """
   callees: tuple[str, ...]
   condition: str | None = None
   first_input: int = 0
-  has_counters: bool = False
+  counters: tuple[int, ...] = ()
 
   @property
   def is_loop(self) -> bool:
     return self.condition is not None
-
-  @property
-  def counters(self) -> tuple[int, ...]:
-    """Positions of the variables by which the gradient of a loop counts."""
-    return (0, 1) if self.has_counters else ()
 
   @property
   def functions(self) -> tuple[str, ...]:
@@ -79,8 +75,9 @@ def call_of(node: Any) -> Call | None:
   if node.op in ('Case', 'StatelessCase'):
     return Call(tuple(f.name for f in attr['branches'].list.func), first_input=1)
   if node.op in ('While', 'StatelessWhile'):
+    has_counters = '_num_original_outputs' in attr and len(node.input) > 1
     return Call((attr['body'].func.name,), condition=attr['cond'].func.name,
-                has_counters='_num_original_outputs' in attr and len(node.input) > 1)
+                counters=(0, 1) if has_counters else ())
   return None
 
 

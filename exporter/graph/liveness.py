@@ -243,15 +243,15 @@ class Liveness:
       # It takes what the function takes and gives.
       self._mark_whole_function(name)
       self._mark_whole_function(gradient)
-    private = self.effects.private(self.bodies[name])
-    changes = [(node_name, node) for node_name, node in self.bodies[name].nodes.items()
-               if node_name not in private
-               and self.effects.of(node) is Effect.CHANGES]
-    unseen = {node_name for node_name, node in changes
-              if self.effects.changes_unseen(node)}
+    body = self.bodies[name]
+    private = self.effects.private(body)
+    changes = [node_name for node_name, node in body.nodes.items()
+               if node_name not in private and self.effects.of(node) is Effect.CHANGES]
+    unseen = {node_name for node_name in changes
+              if self.effects.changes_unseen(body.nodes[node_name])}
     if unseen:
-      unseen -= self._nodes_that_run(self.bodies[name])
-    for node_name, _ in changes:
+      unseen -= self._nodes_that_run(body)
+    for node_name in changes:
       if node_name not in unseen:
         self.for_effect.add((name, node_name))
         self._mark_node(name, node_name)
