@@ -25,7 +25,7 @@ from exporter.publishing import export_folder
 from exporter.saved_model import moved_tensors
 from exporter.saved_model.files import SavedModelFiles, find_saved_model, newest_version
 from exporter.saved_model.moved_tensors import MovedTensor
-from exporter.saved_model.signature import read_signatures
+from exporter.saved_model.signature import Signature, read_signatures
 from exporter.serving import comparison, image_request, response_size
 from exporter.serving.comparison import Comparison
 from exporter.serving.response_size import ResponseSize
@@ -161,9 +161,10 @@ def slim_saved_model(saved_model_dir: str,
 
 
 def _report(source: SavedModelFiles, lean, pruned, signature: str) -> SlimReport:
+  specs = _signature(source, signature)
   return SlimReport(
-      before=_contents(source, source.proto, source.serving_graph, signature),
-      after=_contents(source, lean, lean.meta_graphs[0], signature, pruned.entries),
+      before=_contents(source, source.proto, source.serving_graph, specs),
+      after=_contents(source, lean, lean.meta_graphs[0], specs, pruned.entries),
       dropped_signatures=tuple(pruned.dropped_signatures),
       dropped_objects=tuple(pruned.dropped_objects),
       is_callable=pruned.is_callable,
@@ -189,7 +190,8 @@ def contents_of(saved_model_dir: str,
   """
   environment.check_tensorflow()
   source = SavedModelFiles.open(saved_model_dir)
-  return _contents(source, source.proto, source.serving_graph, signature)
+  return _contents(source, source.proto, source.serving_graph,
+                   _signature(source, signature))
 
 
 def _check_verifies(verify: bool, images: Sequence[str], dry_run: bool) -> None:
@@ -256,7 +258,12 @@ def _outputs(source, selection, signature, keep_other_signatures) -> dict[str, l
   return outputs
 
 
-def _contents(source: SavedModelFiles, saved_model, meta_graph, signature: str,
+def _signature(source: SavedModelFiles, name: str) -> Signature:
+  return read_signatures(
+      source.directory, source.serving_graph.meta_info_def.tags)[name]
+
+
+def _contents(source: SavedModelFiles, saved_model, meta_graph, signature: Signature,
               entries: dict[str, str] | None = None) -> Contents:
   """Counts what a SavedModel proto holds.
 
@@ -264,16 +271,14 @@ def _contents(source: SavedModelFiles, saved_model, meta_graph, signature: str,
     source: has the variables as they were.
     saved_model: the proto, of which the size is said.
     meta_graph: the graph of it that is meant.
-    signature: whose outputs to name.
+    signature: whose outputs to name, as it was.
     entries: those that are left, as `Pruned.entries`; None for all.
   """
   from exporter.saved_model import variable_bundle
   sizes = variable_bundle.entry_sizes(
       source.variables_prefix, None if entries is None else set(entries.values()))
   functions = meta_graph.graph_def.library.function
-  keys = sorted(meta_graph.signature_def[signature].outputs)
-  read = read_signatures(
-      source.directory, source.serving_graph.meta_info_def.tags)[signature]
+  keys = sorted(meta_graph.signature_def[signature.name].outputs)
   return Contents(
       outputs=tuple(keys),
       functions=len(functions),
@@ -282,4 +287,4 @@ def _contents(source: SavedModelFiles, saved_model, meta_graph, signature: str,
       variable_bytes=sum(sizes.values()),
       saved_model_bytes=saved_model.ByteSize(),
       response=response_size.of_response(dataclasses.replace(
-          read, outputs={key: read.outputs[key] for key in keys})))
+          signature, outputs={key: signature.outputs[key] for key in keys})))
