@@ -15,7 +15,7 @@ from exporter.paths import plain_paths
 
 
 # The entry that the checkpoints of TF2 have, and those of TF1's Saver lack.
-_OBJECT_GRAPH = '_CHECKPOINTABLE_OBJECT_GRAPH'
+OBJECT_GRAPH = '_CHECKPOINTABLE_OBJECT_GRAPH'
 
 
 def find(trained_checkpoint_dir: str | os.PathLike | None,
@@ -42,7 +42,7 @@ def find(trained_checkpoint_dir: str | os.PathLike | None,
       reader = tf.train.load_checkpoint(plain)
   except (tf.errors.OpError, ValueError, RuntimeError) as e:
     raise UserError(f'The checkpoint {path} cannot be read: {e}.') from e
-  if not reader.has_tensor(_OBJECT_GRAPH):
+  if not reader.has_tensor(OBJECT_GRAPH):
     raise UserError(
         f'The checkpoint {path} is one of TF1, without the object graph by which TF2'
         ' restores a model; export it with the TF1 exporter, export_inference_graph.py,'

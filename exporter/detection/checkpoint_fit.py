@@ -16,9 +16,9 @@ import tensorflow as tf
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from exporter.detection import tracing
+from exporter.detection.checkpoint import OBJECT_GRAPH
 from exporter.errors import UserError
 
-_OBJECT_GRAPH = '_CHECKPOINTABLE_OBJECT_GRAPH'
 # The slot in which upstream's optimizer averages a variable.
 _AVERAGE = 'average'
 
@@ -48,7 +48,7 @@ class CheckpointFit:
     self._reader = tf.train.load_checkpoint(path)
     self._shapes = self._reader.get_variable_to_shape_map()
     self._nodes = trackable_object_graph_pb2.TrackableObjectGraph.FromString(
-        self._reader.get_tensor(_OBJECT_GRAPH)).nodes
+        self._reader.get_tensor(OBJECT_GRAPH)).nodes
 
   def check_holds_a_model(self) -> None:
     """Raises UserError where the checkpoint has no variable of any model."""
@@ -63,7 +63,7 @@ class CheckpointFit:
       if self._shape_at(number) is not None:
         return
       stack += [child.node_id for child in self._nodes[number].children]
-    others = sorted(set(self._shapes) - {_OBJECT_GRAPH})[:3]
+    others = sorted(set(self._shapes) - {OBJECT_GRAPH})[:3]
     raise UserError(
         f'The checkpoint {self._path} holds no variable of a detection model, only'
         f' {", ".join(others) or "nothing"}; a training that stopped before its first'
