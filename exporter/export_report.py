@@ -7,9 +7,9 @@ its path without a place in `sys.modules`, as some load `exporter_lib_v2`.
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import Any
 
+from exporter.saved_model.files import file_bytes
 from exporter.saved_model.signature import TensorSpec, read_signature
 from exporter.serving import response_size
 from exporter.serving.response_size import ResponseSize
@@ -61,10 +61,7 @@ def of(saved_model_dir: str, signature_name: str, traced: Traced) -> ExportRepor
   signature = read_signature(saved_model_dir, signature_name)
   # A module of the user's own may drop outputs in another way.
   full = dataclasses.replace(signature, outputs=traced.outputs or signature.outputs)
-  variables = os.path.join(saved_model_dir, 'variables')
   return ExportReport(
       tuple(signature.outputs), tuple(sorted(full.outputs)),
       response_size.of_response(signature), response_size.of_response(full),
-      os.path.getsize(os.path.join(saved_model_dir, 'saved_model.pb')),
-      sum(os.path.getsize(os.path.join(variables, name))
-          for name in os.listdir(variables)))
+      *file_bytes(saved_model_dir))

@@ -18,6 +18,7 @@ from exporter.batch.part_job import PartJob
 from exporter.batch.progress import Progress
 from exporter.batch.run_folder import Part
 from exporter.errors import UserError
+from exporter.saved_model.files import file_bytes
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _SECONDS_BETWEEN_LOOKS = 0.5
@@ -137,11 +138,7 @@ def _execute(context, job: PartJob, model: str | None, parts: Sequence[Part],
 
 def worker_memory(saved_model_dir: str) -> int:
   """Bytes that a process needs that has loaded a SavedModel, about."""
-  graph = os.path.getsize(os.path.join(saved_model_dir, 'saved_model.pb'))
-  variables = 0
-  folder = os.path.join(saved_model_dir, 'variables')
-  if os.path.isdir(folder):
-    variables = sum(entry.stat().st_size for entry in os.scandir(folder))
+  graph, variables = file_bytes(saved_model_dir)
   return round(_IMPORTS_BYTES + variables + graph * _BYTES_PER_GRAPH_BYTE)
 
 

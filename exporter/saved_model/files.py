@@ -114,6 +114,14 @@ def find_saved_model(directory: str | os.PathLike[str]) -> str:
       ' subdirectory saved_model, nor in a numbered one.')
 
 
+def file_bytes(saved_model_dir: str) -> tuple[int, int]:
+  """Bytes of a SavedModel's `saved_model.pb`, and of the files in its `variables/`."""
+  variables = os.path.join(saved_model_dir, 'variables')
+  entries = os.scandir(variables) if os.path.isdir(variables) else ()
+  return (os.path.getsize(os.path.join(saved_model_dir, 'saved_model.pb')),
+          sum(entry.stat().st_size for entry in entries))
+
+
 def newest_version(directory: str | os.PathLike[str]) -> str | None:
   """The newest version in what a server polls, if that is all the folder holds.
 
