@@ -10,6 +10,8 @@ that hold others (branches, loops, functions, gradients) fill them by `Maker.bod
 from __future__ import annotations
 
 import dataclasses
+import os
+import pathlib
 import random
 from typing import Any, Callable
 
@@ -35,6 +37,25 @@ class Resources:
   constants: list[Any] = dataclasses.field(default_factory=list)
   tables: list[Any] = dataclasses.field(default_factory=list)
   files: list[Any] = dataclasses.field(default_factory=list)
+
+
+def write_lines(rng: random.Random, folder: pathlib.Path, name: str) -> str:
+  """Writes some numbers, one a line; gives the path."""
+  path = folder / name
+  path.write_text(''.join(f'{i}\n' for i in rng.sample(range(-9, 9), 5)))
+  return os.fspath(path)
+
+
+def table_initializer(rng: random.Random, folder: pathlib.Path, number: int):
+  """What fills a table from strings to int64: a file, or values."""
+  lookup = tf.lookup
+  if rng.random() < 0.5:
+    return lookup.TextFileInitializer(
+        write_lines(rng, folder, f'words_{number}'), tf.string,
+        lookup.TextFileIndex.WHOLE_LINE, tf.int64, lookup.TextFileIndex.LINE_NUMBER)
+  words = [str(i) for i in rng.sample(range(-9, 9), 6)]
+  return lookup.KeyValueTensorInitializer(
+      tf.constant(words), tf.constant(list(range(6)), tf.int64))
 
 
 class Maker:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import pathlib
 import random
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from pieces import Maker, Resources, as_output
+from pieces import Maker, Resources, as_output, table_initializer, write_lines
 
 _KEYS = ['a', 'b', 'a[0]', 'a0', 'out', 'zz', 'Y']
 
@@ -70,7 +69,7 @@ def _resources(rng: random.Random, folder: pathlib.Path) -> Resources:
   return Resources(
       variables=variables,
       tables=[_table(rng, folder, i) for i in range(rng.choice([0, 0, 1, 2]))],
-      files=[_asset(_file(rng, folder, f'asset_{i}'))
+      files=[_asset(write_lines(rng, folder, f'asset_{i}'))
              for i in range(rng.choice([0, 0, 1]))])
 
 
@@ -80,23 +79,8 @@ def _asset(path: str):
   return tensor
 
 
-def _file(rng: random.Random, folder: pathlib.Path, name: str) -> str:
-  path = folder / name
-  path.write_text(''.join(f'{i}\n' for i in rng.sample(range(-9, 9), 5)))
-  return os.fspath(path)
-
-
 def _table(rng: random.Random, folder: pathlib.Path, number: int):
-  lookup = tf.lookup
-  if rng.random() < 0.5:
-    initializer = lookup.TextFileInitializer(
-        _file(rng, folder, f'words_{number}'), tf.string, lookup.TextFileIndex.WHOLE_LINE,
-        tf.int64, lookup.TextFileIndex.LINE_NUMBER)
-  else:
-    words = [str(i) for i in rng.sample(range(-9, 9), 6)]
-    initializer = lookup.KeyValueTensorInitializer(
-        tf.constant(words), tf.constant(list(range(6)), tf.int64))
-  return tf.compat.v1.lookup.StaticHashTable(initializer, -1)
+  return tf.compat.v1.lookup.StaticHashTable(table_initializer(rng, folder, number), -1)
 
 
 def _outputs(maker: Maker, x, rng: random.Random) -> dict[str, dict[str, tf.Tensor]]:

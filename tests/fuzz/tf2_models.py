@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 import random
 
 import tensorflow as tf
 
-from pieces import Maker, Resources, as_output
+from pieces import Maker, Resources, as_output, table_initializer, write_lines
 
 _KEYS = ['a', 'b', 'a[0]', 'a0', 'c,d', 'out', 'detection_boxes', 'zz', 'Y']
 
@@ -55,7 +54,7 @@ def _resources(rng: random.Random, module, folder: pathlib.Path) -> Resources:
       constants=[tf.constant([rng.uniform(-2, 2) for _ in range(rng.choice([1, 200]))])
                  for _ in range(rng.randint(0, 2))],
       tables=[_table(rng, folder, i) for i in range(rng.choice([0, 0, 1, 2]))],
-      files=[tf.saved_model.Asset(_file(rng, folder, f'asset_{i}'))
+      files=[tf.saved_model.Asset(write_lines(rng, folder, f'asset_{i}'))
              for i in range(rng.choice([0, 0, 1, 2]))])
   module.weights = (list(resources.variables) if rng.random() < 0.5 else
                     {f'w{i}': v for i, v in enumerate(resources.variables)})
@@ -66,22 +65,8 @@ def _resources(rng: random.Random, module, folder: pathlib.Path) -> Resources:
   return resources
 
 
-def _file(rng: random.Random, folder: pathlib.Path, name: str) -> str:
-  path = folder / name
-  path.write_text(''.join(f'{i}\n' for i in rng.sample(range(-9, 9), 5)))
-  return os.fspath(path)
-
-
 def _table(rng: random.Random, folder: pathlib.Path, number: int):
-  if rng.random() < 0.5:
-    initializer = tf.lookup.TextFileInitializer(
-        _file(rng, folder, f'words_{number}'), tf.string,
-        tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64,
-        tf.lookup.TextFileIndex.LINE_NUMBER)
-  else:
-    words = [str(i) for i in rng.sample(range(-9, 9), 6)]
-    initializer = tf.lookup.KeyValueTensorInitializer(
-        words, tf.constant(list(range(6)), tf.int64))
+  initializer = table_initializer(rng, folder, number)
   if rng.random() < 0.2:
     return tf.lookup.StaticVocabularyTable(initializer, 3)
   return tf.lookup.StaticHashTable(initializer, -1)
