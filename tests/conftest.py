@@ -53,6 +53,15 @@ def tf():
 
 
 @pytest.fixture
+def image(tf, tmp_path) -> pathlib.Path:
+  """A PNG of noise."""
+  path = tmp_path / 'image.png'
+  noise = tf.random.stateless_uniform([96, 128, 3], [1, 2], 0, 256, tf.int32)
+  path.write_bytes(tf.io.encode_png(tf.cast(noise, tf.uint8)).numpy())
+  return path
+
+
+@pytest.fixture
 def save(tf, tmp_path) -> Callable[..., pathlib.Path]:
   """`save(module, signatures)` writes a TF2 SavedModel and gives its folder."""
   def save_module(module, signatures=None, name='source', **options):

@@ -46,7 +46,7 @@ def train(family_name: str, start: str, target: str):
 def export(family_name: str, checkpoint: str, target: str, averages: bool,
            evaluates_averages: bool = False):
   """Exports `detection_boxes` and `detection_scores`."""
-  config = pipeline_config.read(_family(family_name).pipeline)
+  config = pipeline_config.read(families.by_name(family_name).pipeline)
   config.eval_config.use_moving_averages = evaluates_averages
   ours.export_inference_graph(
       'image_tensor', config, checkpoint, target, use_moving_averages=averages,
@@ -62,7 +62,7 @@ def weights(family_name: str, export_dir: str, path: str):
 
 
 def _built(family_name: str):
-  config = pipeline_config.read(_family(family_name).pipeline)
+  config = pipeline_config.read(families.by_name(family_name).pipeline)
   model = ours.build_model(config)
   _detect(model)  # Makes the variables.
   return config, model
@@ -80,7 +80,3 @@ def _optimizer(config):
   wanted.moving_average_decay = 0.5
   optimizer, _ = optimizer_builder.build(wanted)
   return optimizer
-
-
-def _family(name: str):
-  return next(f for f in families.FAMILIES if f.name == name)

@@ -20,7 +20,7 @@ from object_detection import exporter_lib_v2 as stock
 def write_checkpoint(family_name: str, directory: str):
   """Writes a checkpoint of random weights, as training would leave it."""
   from examples.random_checkpoint import write_random_checkpoint
-  write_random_checkpoint(_family(family_name).pipeline, directory)
+  write_random_checkpoint(families.by_name(family_name).pipeline, directory)
 
 
 def numbers_of_seed(seed: int):
@@ -119,10 +119,6 @@ def _saving_captured(tf):
   finally:
     tf.saved_model.save = original
     export_report.of = report
-
-
-def _family(name: str) -> families.Family:
-  return next(f for f in families.FAMILIES if f.name == name)
 
 
 def _family_of(fields: dict) -> families.Family:

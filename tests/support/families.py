@@ -69,3 +69,8 @@ SSD_TF_EXAMPLE = dataclasses.replace(
     SSD, input_type='tf_example', output_keys='raw_*', exclude_output_keys=None)
 
 INPUT_TYPES = (SSD_FLOAT, SSD_ENCODED, SSD_TF_EXAMPLE)
+
+
+def by_name(name: str) -> Family:
+  """The one of FAMILIES with that name."""
+  return next(family for family in FAMILIES if family.name == name)

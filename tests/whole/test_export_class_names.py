@@ -22,14 +22,6 @@ def label_map(tmp_path):
 
 
 @pytest.fixture
-def image(tf, tmp_path):
-  path = tmp_path / 'image.png'
-  noise = tf.random.stateless_uniform([96, 128, 3], [1, 2], 0, 256, tf.int32)
-  path.write_bytes(tf.io.encode_png(tf.cast(noise, tf.uint8)).numpy())
-  return path
-
-
-@pytest.fixture
 def run(exporter_server):
   def run(*flags):
     return exporter_server.run(_MAIN, argv=[

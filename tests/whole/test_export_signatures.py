@@ -13,14 +13,6 @@ pytestmark = pytest.mark.slow
 _MAIN = 'exporter.exporter_main_v2:run'
 
 
-@pytest.fixture
-def image(tf, tmp_path):
-  path = tmp_path / 'image.png'
-  noise = tf.random.stateless_uniform([96, 128, 3], [1, 2], 0, 256, tf.int32)
-  path.write_bytes(tf.io.encode_png(tf.cast(noise, tf.uint8)).numpy())
-  return path
-
-
 def _entries(folder):
   return variable_bundle.entry_sizes(
       str(folder / 'saved_model' / 'variables' / 'variables'), None)
