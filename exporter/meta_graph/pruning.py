@@ -205,7 +205,6 @@ class _ResultSelection:
     self._described.add(name)
     return dataclasses.replace(offered.function, name=name, bound_inputs=captures)
 
-
   def narrow_captures(self, objects: Any) -> None:
     """Takes from the functions of tables, in place, the captures that have gone."""
     for name in objects.concrete_functions.keys() & self._kept.arguments.keys():

@@ -19,6 +19,9 @@ from exporter.saved_model import tensorflow_api
 # dtype and static shape of each input or output; a shape is None if unknown.
 Specs = dict[str, tuple[tf.DType, Optional[list[Optional[int]]]]]
 
+# TensorFlow's reasons may end in a whole stack or graph.
+_LONGEST_REASON = 300
+
 
 class FailedCheck(RuntimeError):
   """The SavedModel is not what it should be; nothing has been exported."""
@@ -113,10 +116,6 @@ def import_problem(meta_graph: Any) -> Optional[str]:
   except Exception as e:  # Of any type, from Python's importer or the C library.
     return ' '.join(str(e).split())[:_LONGEST_REASON].rstrip('.') or repr(e)
   return None
-
-
-# TensorFlow's reasons may end in a whole stack or graph.
-_LONGEST_REASON = 300
 
 
 def _import(meta_graph: Any) -> None:
