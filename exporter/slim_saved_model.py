@@ -108,6 +108,9 @@ def print_report(report: SlimReport, dry_run: bool = False) -> None:
   if report.acting_ops:
     console.print('Kept because they may change state:'
                   f' {", ".join(report.acting_ops)}', highlight=False)
+  if report.given_up_gradients:
+    console.print('Gradients are given up through these loops of TF1:'
+                  f' {", ".join(report.given_up_gradients)}', highlight=False)
   if report.moved_tensors:
     _print_moved_tensors(console, report.moved_tensors, dry_run)
   if report.comparison:

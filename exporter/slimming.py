@@ -66,6 +66,8 @@ class SlimReport:
       slimmed signature; else it has its signatures alone.
     acting_ops: ops that no output needs and that stay because they may change state,
       such as `PyFunc (2)`.
+    given_up_gradients: TF1 loops, by their frames, that stay and that sessions can no
+      longer differentiate.
     moved_tensors: outputs whose tensors have other names now, for those who fetch
       tensors by name.
     comparison: of both, where that was asked for.
@@ -76,6 +78,7 @@ class SlimReport:
   dropped_objects: tuple[str, ...]
   is_callable: bool
   acting_ops: tuple[str, ...] = ()
+  given_up_gradients: tuple[str, ...] = ()
   moved_tensors: tuple[MovedTensor, ...] = ()
   comparison: Comparison | None = None
 
@@ -169,6 +172,7 @@ def _report(source: SavedModelFiles, lean, pruned, signature: str) -> SlimReport
       dropped_objects=tuple(pruned.dropped_objects),
       is_callable=pruned.is_callable,
       acting_ops=tuple(pruned.acting_ops),
+      given_up_gradients=tuple(pruned.given_up_gradients),
       moved_tensors=moved_tensors.between(source.serving_graph, lean.meta_graphs[0]))
 
 

@@ -286,6 +286,25 @@ def test_command_line_prints_what_has_gone(source, tmp_path):
   assert list(_run(tmp_path / 'slim')) == ['small']
 
 
+_PRINT = """
+from exporter.serving.response_size import ResponseSize
+from exporter.slim_saved_model import print_report
+from exporter.slimming import Contents, SlimReport
+contents = Contents((), 0, 0, 0, 0, 0, ResponseSize(0, 0))
+print_report(SlimReport(contents, contents, (), (), True, acting_ops=('PyFunc (2)',),
+                        given_up_gradients=('while/while_context',)))
+"""
+
+
+def test_prints_what_acts_and_what_has_no_gradients():
+  # In a process of its own, as commands share names of flags.
+  done = subprocess.run(
+      [sys.executable, '-c', _PRINT], capture_output=True, text=True, check=True)
+  assert 'Kept because they may change state: PyFunc (2)\n' in done.stdout
+  assert 'Gradients are given up through these loops of TF1: while/while_context' in (
+      done.stdout)
+
+
 @pytest.mark.parametrize('flags, sentence', [
     (['--output_directory=slim'], 'Say which outputs stay'),
     (['--output_keys=,', '--output_directory=slim'], 'names no output key'),

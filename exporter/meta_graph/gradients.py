@@ -3,17 +3,22 @@
 An op names its gradient by a type; the library tells the function of each type.
 The function takes the op's inputs and gradients, and captures what else it needs:
 variables, constants, and tensors of the function that holds the op.
+
+TF1 differentiates its loops by what a collection tells of them, which is not kept.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from exporter.graph.bodies import Body
 
 _ATTRIBUTE = '_gradient_op_type'
+
+# A loop stands in that of its outermost context.
+_CONTEXTS = ('cond_context', 'while_context')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,3 +51,17 @@ def captured_tensor(object_node: Any, bodies: Mapping[str, Body]) -> tuple[str, 
   if body is None or name not in body.nodes and name not in body.arguments:
     return None
   return captured.concrete_function, captured.name
+
+
+def given_up(meta_graph: Any, nodes: Collection[str]) -> list[str]:
+  """Frames of TF1's loops that can be differentiated before pruning, and not after.
+
+  Args:
+    meta_graph: as it was.
+    nodes: names of the main graph's nodes that stay.
+  """
+  if not any(name in meta_graph.collection_def for name in _CONTEXTS):
+    return []
+  return sorted({node.attr['frame_name'].s.decode()
+                 for node in meta_graph.graph_def.node
+                 if node.op in ('Enter', 'RefEnter') and node.name in nodes})

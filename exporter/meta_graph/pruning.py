@@ -19,6 +19,7 @@ from exporter.graph.rewriting import Kept
 from exporter.meta_graph import (
     asset_files,
     asset_reads,
+    gradients,
     initialization,
     object_graph,
     object_rewriting,
@@ -44,6 +45,8 @@ class Pruned:
     is_callable: whether the loaded object can still be called.
     unused_assets: the files beside the graph that nothing reads any more.
     acting_ops: the ops that stay because they may change state, by type.
+    given_up_gradients: names of the loops that stay and that nobody can differentiate
+      any more.
   """
   entries: dict[str, str]
   dropped_signatures: list[str]
@@ -51,6 +54,7 @@ class Pruned:
   is_callable: bool
   unused_assets: list[str]
   acting_ops: list[str]
+  given_up_gradients: list[str]
 
 
 def prune_meta_graph(meta_graph: Any, outputs: Mapping[str, Sequence[str]],
@@ -78,6 +82,7 @@ def prune_meta_graph(meta_graph: Any, outputs: Mapping[str, Sequence[str]],
 def apply(meta_graph: Any, plan: Plan) -> Pruned:
   """Reduces `meta_graph`, in place, to what `plan`, which was made of it, keeps."""
   acting = _acting_ops(plan)
+  given_up = gradients.given_up(meta_graph, plan.liveness.main_nodes())
   dropped_objects = object_graph.dropped_children(meta_graph.object_graph_def)
   dropped_signatures = _keep_signatures(meta_graph.signature_def, plan.outputs)
   initialization.keep(meta_graph, plan.initialization)
@@ -89,7 +94,7 @@ def apply(meta_graph: Any, plan: Plan) -> Pruned:
   unused_assets = _keep_used_assets(meta_graph)
   tidying.tidy(meta_graph)
   return Pruned(entries, dropped_signatures, dropped_objects, bool(plan.call),
-                unused_assets, acting)
+                unused_assets, acting, given_up)
 
 
 def _check_outputs(signatures: Any, outputs: Mapping[str, Sequence[str]]) -> None:
@@ -159,18 +164,18 @@ def _rewrite_objects(meta_graph: Any, plan: Plan, kept: Kept) -> None:
       name: selection.as_kept(returning(function, sorted(plan.outputs[name])))
       for name, function in plan.signatures.items()}
   call = [selection.as_kept(offered) for offered in plan.call]
-  gradients = [selection.as_kept(Offered(f, tuple(kept.results[f.name])))
-               for f in plan.gradients]
+  of_ops = [selection.as_kept(Offered(f, tuple(kept.results[f.name])))
+            for f in plan.gradients]
   selection.narrow_captures(meta_graph.object_graph_def)
-  _rename_captured_tensors(meta_graph.object_graph_def, gradients, kept)
+  _rename_captured_tensors(meta_graph.object_graph_def, of_ops, kept)
   object_rewriting.rewrite(
       meta_graph.object_graph_def, signatures, call, plan.variable_ids,
-      plan.initializers, gradients)
+      plan.initializers, of_ops)
 
 
-def _rename_captured_tensors(objects: Any, gradients: Sequence[ObjectFunction],
+def _rename_captured_tensors(objects: Any, functions: Sequence[ObjectFunction],
                              kept: Kept) -> None:
-  for i in {i for function in gradients for i in function.bound_inputs}:
+  for i in {i for function in functions for i in function.bound_inputs}:
     if objects.nodes[i].WhichOneof('kind') == 'captured_tensor':
       tensor = objects.nodes[i].captured_tensor
       tensor.name = kept.tensor_name(tensor.name, tensor.concrete_function)

@@ -152,13 +152,31 @@ def test_old_loops_and_branches(tf, v1, save_v1, slim, old_control_flow):
 
   source = save_v1(build)
   assert {'Enter', 'NextIteration', 'Switch'} <= set(saved_models.ops_of(source))
-  target = _slim(slim, source, 'kept')
+  target, pruned = slim(source, {'serving_default': ['kept']}, _FEED)
+  assert pruned.given_up_gradients == ['while/while_context']
+  with pytest.raises(AttributeError):
+    _gradient(tf, target, 'kept')
   assert not {'Exp', 'Sin', 'Cosh', 'Tan'} & set(saved_models.ops_of(target))
   assert set(saved_models.variables_of(target)) == {'weight'}
-  target = _slim(slim, source, 'branch', name='branch')
+  target, pruned = slim(source, {'serving_default': ['branch']}, _FEED, name='branch')
   ops = saved_models.ops_of(target)
   assert 'Sin' in ops and not {'Cosh', 'Enter', 'Tan'} & set(ops)
+  assert not pruned.given_up_gradients
+  for key in ('kept', 'branch'):  # What was given up, and what was not.
+    assert np.all(_gradient(tf, source, key))
+  saved_models.assert_same_bits(
+      _gradient(tf, target, 'branch'), _gradient(tf, source, 'branch'))
   _slim(slim, source, 'mapped', 'kept', 'unused', name='mapped')
+
+
+def _gradient(tf, path, key):
+  """Of an output by the input, as sessions make it."""
+  v1 = tf.compat.v1
+  with v1.Session(graph=tf.Graph()) as session:
+    outputs = v1.saved_model.load(
+        session, ['serve'], str(path)).signature_def['serving_default'].outputs
+    get = session.graph.get_tensor_by_name
+    return session.run(v1.gradients(get(outputs[key].name), get('x:0'))[0], {'x:0': _X})
 
 
 def test_new_loops_and_branches_in_the_main_graph(tf, v1, save_v1, slim):
