@@ -32,6 +32,8 @@ WITHOUT_EFFECT = frozenset({
     'SampleDistortedBoundingBoxV2', 'TruncatedNormal',
     # Facts about where and when they run.
     'DeviceIndex', 'Empty', 'GuaranteeConst', 'StatelessRandomGetAlg', 'Timestamp',
+    # A copy for those who write in place.
+    'DeepCopy',
     # TensorArrays are ordered by their flow tensor, which is data.
     'TensorArrayCloseV3', 'TensorArrayConcatV3', 'TensorArrayGatherV3',
     'TensorArrayReadV3', 'TensorArrayScatterV3', 'TensorArraySizeV3',

@@ -41,9 +41,10 @@ def run_seed(kind: str, seed: int, folder: pathlib.Path) -> Outcome:
   """
   rng = random.Random(f'{kind} {seed}')
   try:
-    keys = _MODELS[kind].save(rng, folder / 'source')
+    saved = _MODELS[kind].save(rng, folder / 'source')
   except Exception as e:
     return Outcome('not built', in_short(e))
+  keys = saved.keys
   kept, keeps_others = _selection(rng, keys)
   try:
     report = slim_saved_model(
@@ -119,13 +120,16 @@ def _compare_gradients(source, slim, keys) -> int:
     expected = _gradients(source.signatures['serving_default'], keys)
   except Exception:
     return 0
-  found = _gradients(slim.signatures['serving_default'], keys)
+  _assert_same_slopes(_gradients(slim.signatures['serving_default'], keys), expected)
+  return len(expected)
+
+
+def _assert_same_slopes(found, expected) -> None:
   for name, slope in expected.items():
     # A dropped output adds zeros: to -0, to none, and where it is infinite no number.
     known = ~np.isnan(slope)
     assert np.array_equal(slope[known], found[name][known]), (
         f'gradient for {name}: {found[name]} instead of {slope}')
-  return len(expected)
 
 
 def _gradients(function, keys) -> dict[str, np.ndarray]:
@@ -148,14 +152,37 @@ def _compare_by_session(folder, outputs, report: SlimReport) -> int:
   with _source_must_run():
     expected = list(_run_by_session(folder / 'source', outputs))
   found = list(_run_by_session(folder / 'slim', outputs))
-  return sum(_compare(values, expected[i], f'session {i}')
-             for i, values in enumerate(found))
+  count = sum(_compare(values, expected[i], f'session {i}')
+              for i, values in enumerate(found))
+  if report.given_up_gradients:
+    return count
+  try:
+    expected = _session_gradients(folder / 'source', outputs['serving_default'])
+  except Exception:
+    return count
+  _assert_same_slopes(
+      _session_gradients(folder / 'slim', outputs['serving_default']), expected)
+  return count + len(expected)
+
+
+def _session_gradients(path, keys) -> dict[str, np.ndarray]:
+  v1 = tf.compat.v1
+  with v1.Session(graph=tf.Graph(), config=_session_options()) as session:
+    signature = v1.saved_model.load(
+        session, ['serve'], str(path)).signature_def['serving_default']
+    session.run(v1.tables_initializer())
+    results, inputs = (
+        {key: session.graph.get_tensor_by_name(info.name) for key, info in infos.items()
+         if info.name} for infos in (signature.outputs, signature.inputs))
+    slopes = v1.gradients([results[key] for key in keys
+                           if key in results and results[key].dtype == tf.float32],
+                          list(inputs.values()), unconnected_gradients='zero')
+    feed = {tensor: _input(key, _X[0]).numpy() for key, tensor in inputs.items()}
+    return session.run(dict(zip(inputs, slopes)), feed)
 
 
 def _run_by_session(path, outputs) -> Iterator[dict[str, np.ndarray]]:
-  options = tf.compat.v1.ConfigProto()
-  options.graph_options.rewrite_options.disable_meta_optimizer = True
-  with tf.compat.v1.Session(graph=tf.Graph(), config=options) as session:
+  with tf.compat.v1.Session(graph=tf.Graph(), config=_session_options()) as session:
     meta_graph = tf.compat.v1.saved_model.load(session, ['serve'], str(path))
     session.run(tf.compat.v1.tables_initializer())
     for x in _X:
@@ -168,6 +195,12 @@ def _run_by_session(path, outputs) -> Iterator[dict[str, np.ndarray]]:
         yield session.run(fetches, {
             info.name: x if key == 'x' else x[::-1]
             for key, info in signature.inputs.items()})
+
+
+def _session_options() -> tf.compat.v1.ConfigProto:
+  options = tf.compat.v1.ConfigProto()
+  options.graph_options.rewrite_options.disable_meta_optimizer = True
+  return options
 
 
 def _compare(found, expected, what: str) -> int:

@@ -9,53 +9,16 @@ that hold others (branches, loops, functions, gradients) fill them by `Maker.bod
 
 from __future__ import annotations
 
-import dataclasses
-import os
-import pathlib
 import random
 from typing import Any, Callable
 
 import tensorflow as tf
 
+import acting_pieces
+from resources import Resources
+
 # More would make larger models, not others.
 _DEEPEST = 2
-
-
-@dataclasses.dataclass
-class Resources:
-  """What a model has made before it is traced; the pieces take from it.
-
-  Attributes:
-    variables: float32 scalars or `[4]`.
-    counters: float32 scalars that pieces may write to.
-    constants: made outside of the graph, so that functions capture them.
-    tables: from strings to int64.
-    files: scalar strings, the paths of assets.
-  """
-  variables: list[Any] = dataclasses.field(default_factory=list)
-  counters: list[Any] = dataclasses.field(default_factory=list)
-  constants: list[Any] = dataclasses.field(default_factory=list)
-  tables: list[Any] = dataclasses.field(default_factory=list)
-  files: list[Any] = dataclasses.field(default_factory=list)
-
-
-def write_lines(rng: random.Random, folder: pathlib.Path, name: str) -> str:
-  """Writes some numbers, one a line; gives the path."""
-  path = folder / name
-  path.write_text(''.join(f'{i}\n' for i in rng.sample(range(-9, 9), 5)))
-  return os.fspath(path)
-
-
-def table_initializer(rng: random.Random, folder: pathlib.Path, number: int):
-  """What fills a table from strings to int64: a file, or values."""
-  lookup = tf.lookup
-  if rng.random() < 0.5:
-    return lookup.TextFileInitializer(
-        write_lines(rng, folder, f'words_{number}'), tf.string,
-        lookup.TextFileIndex.WHOLE_LINE, tf.int64, lookup.TextFileIndex.LINE_NUMBER)
-  words = [str(i) for i in rng.sample(range(-9, 9), 6)]
-  return lookup.KeyValueTensorInitializer(
-      tf.constant(words), tf.constant(list(range(6)), tf.int64))
 
 
 class Maker:
@@ -64,11 +27,13 @@ class Maker:
   Attributes:
     rng: says which.
     functions: the tf.functions made so far, which later pieces may call again.
+    held: what must live as long as the model is run: graphs that call Python.
   """
 
   def __init__(self, rng: random.Random, resources: Resources):
     self.rng = rng
     self.functions: list[Callable[..., Any]] = []
+    self.held: list[Any] = []
     self._resources = resources
     self._depth = 0
 
@@ -89,6 +54,9 @@ class Maker:
   def _piece(self):
     kinds = _FLAT if self._depth > _DEEPEST else _FLAT + _NESTED
     return self.rng.choice(kinds)
+
+  def hold_graph(self) -> None:
+    self.held.append(tf.compat.v1.get_default_graph())
 
   def one_of(self, kind: str):
     """One of the resources of a kind; None where there are none."""
@@ -125,15 +93,6 @@ def _variable(m, pool):
     return _arithmetic(m, pool)
   value = variable if variable.shape.rank == 0 else tf.reduce_sum(variable)
   return m.rng.choice(pool) * value
-
-
-def _counter(m, pool):
-  counter, a = m.one_of('counters'), m.rng.choice(pool)
-  if counter is None:
-    return _arithmetic(m, pool)
-  added = counter.assign_add(tf.reduce_sum(tf.clip_by_value(a, 0.0, 1.0)))
-  with tf.control_dependencies([added]):
-    return a + tf.convert_to_tensor(added)
 
 
 def _constant(m, pool):
@@ -286,8 +245,9 @@ def _as_long_as(value, like):
   return tf.ensure_shape(tf.convert_to_tensor(value) + tf.zeros_like(like), [None])
 
 
-_FLAT = [_arithmetic, _arithmetic, _several_outputs, _variable, _variable, _counter,
-         _constant, _table, _file, _text, _ragged, _sparse, _check, _random]
+_FLAT = [_arithmetic, _arithmetic, _several_outputs, _variable, _variable,
+         _constant, _table, _file, _text, _ragged, _sparse, _check, _random,
+         *acting_pieces.PIECES]
 _NESTED = [_function, _function, _branch, _switch, _loop, _listed, _mapped, _gradient,
            _custom_gradient]
 

@@ -3,7 +3,7 @@
 import pytest
 
 # Of TF2 and of TF1, as many as take about as long.
-_SEEDS = {'tf2': range(8), 'tf1': range(16)}
+_SEEDS = {'tf2': range(7), 'tf1': range(12)}
 
 
 @pytest.fixture(scope='module')

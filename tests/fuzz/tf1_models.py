@@ -10,13 +10,14 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from pieces import Maker, Resources, as_output, table_initializer, write_lines
+from pieces import Maker, as_output
+from resources import Resources, Saved, table_initializer, write_lines
 
 _KEYS = ['a', 'b', 'a[0]', 'a0', 'out', 'zz', 'Y']
 
 
-def save(rng: random.Random, path: pathlib.Path) -> dict[str, list[str]]:
-  """Writes a model to `path`; gives the output keys of each signature."""
+def save(rng: random.Random, path: pathlib.Path) -> Saved:
+  """Writes a model to `path`."""
   v1 = tf.compat.v1
   is_loaded_by_tf2 = rng.random() < 0.15
   target = path.with_name('tf1') if is_loaded_by_tf2 else path
@@ -24,7 +25,8 @@ def save(rng: random.Random, path: pathlib.Path) -> dict[str, list[str]]:
     v1.get_variable_scope().set_use_resource(rng.random() < 0.6)
     resources = _resources(rng, path.parent)
     x = v1.placeholder(tf.float32, [None], name='x')
-    outputs = _outputs(Maker(rng, resources), x, rng)
+    maker = Maker(rng, resources)
+    outputs = _outputs(maker, x, rng)
     _add_what_nothing_serves(rng, resources, outputs)
     signatures = {name: v1.saved_model.predict_signature_def({'x': x}, of)
                   for name, of in outputs.items()}
@@ -42,7 +44,7 @@ def save(rng: random.Random, path: pathlib.Path) -> dict[str, list[str]]:
     tf.saved_model.save(
         loaded, str(path), dict(loaded.signatures),
         tf.saved_model.SaveOptions(experimental_custom_gradients=False))
-  return {name: list(of) for name, of in outputs.items()}
+  return Saved({name: list(of) for name, of in outputs.items()}, maker.held)
 
 
 @contextlib.contextmanager
@@ -69,6 +71,9 @@ def _resources(rng: random.Random, folder: pathlib.Path) -> Resources:
   return Resources(
       variables=variables,
       tables=[_table(rng, folder, i) for i in range(rng.choice([0, 0, 1, 2]))],
+      mutable_tables=[tf.lookup.experimental.MutableHashTable(
+          tf.int64, tf.float32, -1.0, checkpoint=rng.random() < 0.1)
+                      for _ in range(rng.choice([0, 0, 1]))],
       files=[_asset(write_lines(rng, folder, f'asset_{i}'))
              for i in range(rng.choice([0, 0, 1]))])
 

@@ -7,13 +7,14 @@ import random
 
 import tensorflow as tf
 
-from pieces import Maker, Resources, as_output, table_initializer, write_lines
+from pieces import Maker, as_output
+from resources import Resources, Saved, table_initializer, write_lines
 
 _KEYS = ['a', 'b', 'a[0]', 'a0', 'c,d', 'out', 'detection_boxes', 'zz', 'Y']
 
 
-def save(rng: random.Random, path: pathlib.Path) -> dict[str, list[str]]:
-  """Writes a model to `path`; gives the output keys of each signature."""
+def save(rng: random.Random, path: pathlib.Path) -> Saved:
+  """Writes a model to `path`."""
   module = tf.Module()
   resources = _resources(rng, module, path.parent)
   maker = Maker(rng, resources)
@@ -27,7 +28,7 @@ def save(rng: random.Random, path: pathlib.Path) -> dict[str, list[str]]:
   signatures = {name: f if rng.random() < 0.5 else f.get_concrete_function()
                 for name, f in traced.items()}
   tf.saved_model.save(module, str(path), signatures, _options(rng))
-  return keys
+  return Saved(keys, maker.held)
 
 
 def _some_keys(rng: random.Random) -> list[str]:
@@ -59,6 +60,10 @@ def _resources(rng: random.Random, module, folder: pathlib.Path) -> Resources:
   module.weights = (list(resources.variables) if rng.random() < 0.5 else
                     {f'w{i}': v for i, v in enumerate(resources.variables)})
   module.counters, module.tables = resources.counters, resources.tables
+  if rng.random() < 0.1:
+    module.filled = tf.lookup.experimental.MutableHashTable(tf.int64, tf.float32, -1.0)
+    module.filled.insert(tf.constant([0, 1], tf.int64), [4.0, rng.uniform(-2, 2)])
+    resources.mutable_tables.append(module.filled)
   module.files = list(resources.files)
   module.unused = tf.Variable([1.0, 2.0])
   resources.files = [asset.asset_path for asset in resources.files]
