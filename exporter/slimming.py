@@ -17,70 +17,15 @@ import dataclasses
 import os
 from collections.abc import Iterable, Sequence
 
+from exporter import slim_report
 from exporter.console.stages import Stages
 from exporter.detection import environment
 from exporter.errors import UserError, did_you_mean
 from exporter.output_keys import OutputSelection
 from exporter.publishing import export_folder
-from exporter.saved_model import moved_tensors
 from exporter.saved_model.files import SavedModelFiles, find_saved_model, newest_version
-from exporter.saved_model.moved_tensors import MovedTensor
-from exporter.saved_model.signature import Signature, read_signatures
-from exporter.serving import comparison, image_request, response_size
-from exporter.serving.comparison import Comparison
-from exporter.serving.response_size import ResponseSize
-
-
-@dataclasses.dataclass(frozen=True)
-class Contents:
-  """What a SavedModel holds.
-
-  Attributes:
-    outputs: output keys of the slimmed signature.
-    functions: how many functions its library has.
-    nodes: how many nodes the functions have together.
-    variables: how many entries its checkpoint has.
-    variable_bytes: of the values in them.
-    saved_model_bytes: of `saved_model.pb`.
-    response: the size of the signature's response.
-  """
-  outputs: tuple[str, ...]
-  functions: int
-  nodes: int
-  variables: int
-  variable_bytes: int
-  saved_model_bytes: int
-  response: ResponseSize
-
-
-@dataclasses.dataclass(frozen=True)
-class SlimReport:
-  """What slimming removed, or would remove.
-
-  Attributes:
-    before: contents of the SavedModel that was given.
-    after: contents of the slimmed one.
-    dropped_signatures: signatures that went.
-    dropped_objects: attributes of the loaded object that went.
-    is_callable: whether the loaded object can be called, with the outputs of the
-      slimmed signature; else it has its signatures alone.
-    acting_ops: ops that no output needs and that stay because they may change state,
-      such as `PyFunc (2)`.
-    given_up_gradients: TF1 loops, by their frames, that stay and that sessions can no
-      longer differentiate.
-    moved_tensors: outputs whose tensors have other names now, for those who fetch
-      tensors by name.
-    comparison: of both, where that was asked for.
-  """
-  before: Contents
-  after: Contents
-  dropped_signatures: tuple[str, ...]
-  dropped_objects: tuple[str, ...]
-  is_callable: bool
-  acting_ops: tuple[str, ...] = ()
-  given_up_gradients: tuple[str, ...] = ()
-  moved_tensors: tuple[MovedTensor, ...] = ()
-  comparison: Comparison | None = None
+from exporter.serving import comparison, image_request
+from exporter.slim_report import Contents, SlimReport
 
 
 def slim_saved_model(saved_model_dir: str,
@@ -147,7 +92,7 @@ def slim_saved_model(saved_model_dir: str,
     outputs = _outputs(source, selection, signature, keep_other_signatures)
     lean, pruned = writing.prune(source, outputs)
   # Before anything is written, which may take the place of what was read.
-  report = _report(source, lean, pruned, signature)
+  report = slim_report.report(source, lean, pruned, signature)
   if not dry_run:
     owned = export_folder.of_saved_model(source.assets)
     with export_folder.new_export(
@@ -161,19 +106,6 @@ def slim_saved_model(saved_model_dir: str,
               verify_images, list(source.serving_graph.meta_info_def.tags))
           report = dataclasses.replace(report, comparison=compared)
   return report
-
-
-def _report(source: SavedModelFiles, lean, pruned, signature: str) -> SlimReport:
-  specs = _signature(source, signature)
-  return SlimReport(
-      before=_contents(source, source.proto, source.serving_graph, specs),
-      after=_contents(source, lean, lean.meta_graphs[0], specs, pruned.entries),
-      dropped_signatures=tuple(pruned.dropped_signatures),
-      dropped_objects=tuple(pruned.dropped_objects),
-      is_callable=pruned.is_callable,
-      acting_ops=tuple(pruned.acting_ops),
-      given_up_gradients=tuple(pruned.given_up_gradients),
-      moved_tensors=moved_tensors.between(source.serving_graph, lean.meta_graphs[0]))
 
 
 def _write(lean, pruned, source: SavedModelFiles, directory: str, stages: Stages) -> None:
@@ -194,8 +126,9 @@ def contents_of(saved_model_dir: str,
   """
   environment.check_tensorflow()
   source = SavedModelFiles.open(saved_model_dir)
-  return _contents(source, source.proto, source.serving_graph,
-                   _signature(source, signature))
+  return slim_report.contents(
+      source, source.proto, source.serving_graph,
+      slim_report.signature_of(source, signature))
 
 
 def _check_verifies(verify: bool, images: Sequence[str], dry_run: bool) -> None:
@@ -260,35 +193,3 @@ def _outputs(source, selection, signature, keep_other_signatures) -> dict[str, l
     outputs |= {name: keys for name, keys in signatures.items()
                 if name != signature}
   return outputs
-
-
-def _signature(source: SavedModelFiles, name: str) -> Signature:
-  return read_signatures(
-      source.directory, source.serving_graph.meta_info_def.tags)[name]
-
-
-def _contents(source: SavedModelFiles, saved_model, meta_graph, signature: Signature,
-              entries: dict[str, str] | None = None) -> Contents:
-  """Counts what a SavedModel proto holds.
-
-  Args:
-    source: has the variables as they were.
-    saved_model: the proto, of which the size is said.
-    meta_graph: the graph of it that is meant.
-    signature: whose outputs to name, as it was.
-    entries: those that are left, as `Pruned.entries`; None for all.
-  """
-  from exporter.saved_model import variable_bundle
-  sizes = variable_bundle.entry_sizes(
-      source.variables_prefix, None if entries is None else set(entries.values()))
-  functions = meta_graph.graph_def.library.function
-  keys = sorted(meta_graph.signature_def[signature.name].outputs)
-  return Contents(
-      outputs=tuple(keys),
-      functions=len(functions),
-      nodes=sum(len(function.node_def) for function in functions),
-      variables=len(sizes),
-      variable_bytes=sum(sizes.values()),
-      saved_model_bytes=saved_model.ByteSize(),
-      response=response_size.of_response(dataclasses.replace(
-          signature, outputs={key: signature.outputs[key] for key in keys})))
