@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 
-from exporter.saved_model import moved_tensors
+from exporter.renaming import Renaming
 from exporter.saved_model.files import SavedModelFiles
 from exporter.saved_model.moved_tensors import MovedTensor
 from exporter.saved_model.signature import Signature, read_signatures
@@ -51,8 +52,10 @@ class SlimReport:
     given_up_gradients: TF1 loops, by their frames, that stay and that sessions can no
       longer differentiate.
     moved_tensors: outputs whose tensors have other names now, for those who fetch
-      tensors by name.
+      tensors by name; by their former keys.
     comparison: of both, where that was asked for.
+    dropped_outputs: of the slimmed signature, those that went.
+    renaming: the other names that inputs, outputs and signatures have.
   """
   before: Contents
   after: Contents
@@ -63,19 +66,34 @@ class SlimReport:
   given_up_gradients: tuple[str, ...] = ()
   moved_tensors: tuple[MovedTensor, ...] = ()
   comparison: Comparison | None = None
+  dropped_outputs: tuple[str, ...] = ()
+  renaming: Renaming = Renaming()
 
 
-def report(source: SavedModelFiles, lean, pruned, signature: str) -> SlimReport:
-  specs = signature_of(source, signature)
+def report(source: SavedModelFiles, lean, pruned, outputs: Mapping[str, Sequence[str]],
+           renaming: Renaming, moved: tuple[MovedTensor, ...]) -> SlimReport:
+  primary = signature_of(source, next(iter(outputs)))
+  kept = _renamed(primary, outputs[primary.name], renaming)
   return SlimReport(
-      before=contents(source, source.proto, source.serving_graph, specs),
-      after=contents(source, lean, lean.meta_graphs[0], specs, pruned.entries),
+      before=contents(source, source.proto, source.serving_graph, primary),
+      after=contents(source, lean, lean.meta_graphs[0], kept, pruned.entries),
       dropped_signatures=tuple(pruned.dropped_signatures),
       dropped_objects=tuple(pruned.dropped_objects),
       is_callable=pruned.is_callable,
       acting_ops=tuple(pruned.acting_ops),
       given_up_gradients=tuple(pruned.given_up_gradients),
-      moved_tensors=moved_tensors.between(source.serving_graph, lean.meta_graphs[0]))
+      moved_tensors=moved,
+      dropped_outputs=tuple(sorted(primary.outputs.keys() - outputs[primary.name])),
+      renaming=renaming)
+
+
+def _renamed(signature: Signature, keys: Sequence[str], renaming: Renaming) -> Signature:
+  """What is left of a signature, by its new names."""
+  new_keys = renaming.applied(keys, 'outputs')
+  return dataclasses.replace(
+      signature, name=renaming.signatures.get(signature.name, signature.name),
+      outputs={new: dataclasses.replace(signature.outputs[key], key=new)
+               for key, new in new_keys.items()})
 
 
 def signature_of(source: SavedModelFiles, name: str) -> Signature:
@@ -92,7 +110,7 @@ def contents(source: SavedModelFiles, saved_model, meta_graph, signature: Signat
     source: has the variables as they were.
     saved_model: the proto, of which the size is said.
     meta_graph: the graph of it that is meant.
-    signature: whose outputs to name, as it was.
+    signature: whose outputs to name, with those at least.
     entries: those that are left, as `Pruned.entries`; None for all.
   """
   from exporter.saved_model import variable_bundle

@@ -37,6 +37,7 @@ _OUTPUT_DIRECTORY = flags.DEFINE_string(
     'output_directory', None,
     'Folder of the slimmed SavedModel; appears complete or not at all.')
 _SELECTION = command_line.define_selection_flags()
+_RENAMING = command_line.define_renaming_flags()
 _SIGNATURE = flags.DEFINE_string(
     'signature', 'serving_default', 'The signature whose outputs are meant.')
 _KEEP_OTHER_SIGNATURES = flags.DEFINE_boolean(
@@ -62,15 +63,17 @@ def main():
   selection = output_keys.selection_from(
       _SELECTION.output_keys.value, _SELECTION.exclude_output_keys.value,
       _SELECTION.output_config.value, profiles.FOLDER)
-  if selection is None:
+  renaming = _RENAMING.value()
+  if selection is None and not renaming:
     raise UserError('Say which outputs stay, with --output_keys,'
                     ' --exclude_output_keys or --output_config.')
   command_line.say_version(_SAVED_MODEL_DIR.value)
   report = slim_saved_model(
-      _SAVED_MODEL_DIR.value, _OUTPUT_DIRECTORY.value, selection,
+      _SAVED_MODEL_DIR.value, _OUTPUT_DIRECTORY.value,
+      selection or output_keys.OutputSelection(),
       _SIGNATURE.value, _KEEP_OTHER_SIGNATURES.value, _IN_PLACE.value,
       _DRY_RUN.value, _SERVING.serving_version.value, _SERVING.warmup_image.value,
-      parse_tag_set(_TAG_SET.value), _VERIFY.value, _IMAGE.value)
+      parse_tag_set(_TAG_SET.value), _VERIFY.value, _IMAGE.value, renaming)
   print_report(report, _DRY_RUN.value)
   size = response_size.comparison(report.before.response, report.after.response)
   if _DRY_RUN.value:
@@ -98,13 +101,17 @@ def print_report(report: SlimReport, dry_run: bool = False) -> None:
     table.add_row(name, f'{was:,}', f'{now:,}', f'{was - now:,}')
   console = rich_console.Console()
   console.print(table)
-  removed = sorted(set(before.outputs) - set(after.outputs))
-  for what, names in (('Outputs', removed),
+  for what, names in (('Outputs', report.dropped_outputs),
                       ('Signatures', report.dropped_signatures),
                       ('Attributes of the loaded object', report.dropped_objects)):
     if names:
       console.print(f'{what} that {"would go" if dry_run else "are gone"}:'
                     f' {", ".join(names)}', highlight=False)
+  if report.renaming:
+    renamed = {**report.renaming.names, **report.renaming.signatures}
+    console.print(f'{"Would be renamed" if dry_run else "Renamed"}: '
+                  + ', '.join(f'{old} -> {new}' for old, new in renamed.items()),
+                  highlight=False, markup=False)
   if report.acting_ops:
     console.print('Kept because they may change state:'
                   f' {", ".join(report.acting_ops)}', highlight=False)

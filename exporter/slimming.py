@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from exporter import slim_report
 from exporter.console.stages import Stages
@@ -23,8 +23,11 @@ from exporter.detection import environment
 from exporter.errors import UserError, did_you_mean
 from exporter.output_keys import OutputSelection
 from exporter.publishing import export_folder
+from exporter.renaming import Renaming
+from exporter.saved_model import moved_tensors
 from exporter.saved_model.files import SavedModelFiles, find_saved_model, newest_version
 from exporter.serving import comparison, image_request
+from exporter.serving.comparison import Comparison
 from exporter.slim_report import Contents, SlimReport
 
 
@@ -39,7 +42,8 @@ def slim_saved_model(saved_model_dir: str,
                      warmup_images: Sequence[str] = (),
                      tag_set: Iterable[str] | None = None,
                      verify: bool = False,
-                     verify_images: Sequence[str] = ()) -> SlimReport:
+                     verify_images: Sequence[str] = (),
+                     renaming: Renaming | None = None) -> SlimReport:
   """Writes a SavedModel with only the selected outputs of a signature.
 
     >>> report = slim_saved_model(
@@ -69,6 +73,8 @@ def slim_saved_model(saved_model_dir: str,
       one tagged `serve` and nothing else.
     verify: run both before the new one takes its place, see `comparison.compare`.
     verify_images: on these image files rather than on random inputs.
+    renaming: other names for inputs, outputs and signatures that stay; all other
+      arguments say the old ones.
 
   Raises:
     UserError: an argument does not fit, or the SavedModel cannot be read or
@@ -86,26 +92,45 @@ def slim_saved_model(saved_model_dir: str,
 
   environment.check_tensorflow()
   with (stages := Stages())('import'):  # TensorFlow.
+    from exporter.meta_graph import renaming as meta_graph_renaming
     from exporter.saved_model import writing
   with stages('prune'):
     source = SavedModelFiles.open(saved_model_dir, tag_set)
     outputs = _outputs(source, selection, signature, keep_other_signatures)
+    renaming = renaming or Renaming()
+    new_signatures = _check_renaming(renaming, source, outputs)
     lean, pruned = writing.prune(source, outputs)
+    moved = moved_tensors.between(source.serving_graph, lean.meta_graphs[0])
+    meta_graph_renaming.rename(lean.meta_graphs[0], renaming.names, renaming.signatures)
   # Before anything is written, which may take the place of what was read.
-  report = slim_report.report(source, lean, pruned, signature)
+  report = slim_report.report(source, lean, pruned, outputs, renaming, moved)
   if not dry_run:
     owned = export_folder.of_saved_model(source.assets)
     with export_folder.new_export(
         target, owned, warmup_images=warmup_images, serving_version=serving_version,
-        signatures=[signature]) as directory:
+        signatures=[new_signatures[signature]]) as directory:
       _write(lean, pruned, source, directory, stages)
       if verify:
         with stages('verify'):
-          compared = comparison.compare(
-              source.directory, directory, {k: v for k, v in outputs.items() if v},
-              verify_images, list(source.serving_graph.meta_info_def.tags))
-          report = dataclasses.replace(report, comparison=compared)
+          report = dataclasses.replace(report, comparison=_compare(
+              source, directory, outputs, verify_images, renaming))
   return report
+
+
+def _check_renaming(renaming: Renaming, source: SavedModelFiles,
+                    outputs: Mapping[str, Sequence[str]]) -> dict[str, str]:
+  """Checks that what is renamed stays, and alone has its name; the signatures' names.
+
+  Raises:
+    UserError: it does not stay, or shares its name.
+  """
+  definitions = {name: source.serving_graph.signature_def[name] for name in outputs}
+  renaming.check_known([*(key for d in definitions.values() for key in d.inputs),
+                        *(key for keys in outputs.values() for key in keys)])
+  for name, definition in definitions.items():
+    renaming.applied(sorted(definition.inputs), 'inputs')
+    renaming.applied(outputs[name], 'outputs')
+  return renaming.applied_to_signatures(outputs)
 
 
 def _write(lean, pruned, source: SavedModelFiles, directory: str, stages: Stages) -> None:
@@ -115,6 +140,15 @@ def _write(lean, pruned, source: SavedModelFiles, directory: str, stages: Stages
   with stages('check'):
     check.check_slimmed(SavedModelFiles.open(directory).serving_graph,
                         source.serving_graph, source.directory)
+
+
+def _compare(source: SavedModelFiles, directory: str,
+             outputs: Mapping[str, Sequence[str]], images: Sequence[str],
+             renaming: Renaming) -> Comparison:
+  return comparison.compare(
+      source.directory, directory, {k: v for k, v in outputs.items() if v}, images,
+      list(source.serving_graph.meta_info_def.tags), renaming.names,
+      renaming.signatures)
 
 
 def contents_of(saved_model_dir: str,

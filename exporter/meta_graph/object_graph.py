@@ -8,10 +8,10 @@ graph still reads. Everything else (layers, optimizers, their functions) is gone
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from exporter.graph.bodies import Body, call_of
+from exporter.graph.bodies import Body
 
 CALL = '__call__'
 SIGNATURES = 'signatures'
@@ -49,7 +49,7 @@ class ObjectFunction:
     fields = self.output_signature.dict_value.fields
     positions, count = {}, 0
     for key in sorted(fields):
-      size = _flat_size(fields[key])
+      size = flat_size(fields[key])
       if size is None:
         return None
       positions[key] = list(range(count, count + size))
@@ -57,7 +57,7 @@ class ObjectFunction:
     return positions or None
 
 
-def _flat_size(structured_value: Any) -> int | None:
+def flat_size(structured_value: Any) -> int | None:
   """How many tensors a StructuredValue stands for; None if that is not told."""
   kind = structured_value.WhichOneof('kind')
   value: Any = getattr(structured_value, kind) if kind else None
@@ -67,12 +67,12 @@ def _flat_size(structured_value: Any) -> int | None:
     return value.num_flat_components or None
   if kind == 'none_value':
     return 0
-  inner = _inner_values(structured_value)
-  sizes = [_flat_size(item) for item in inner or ()]
+  inner = inner_values(structured_value)
+  sizes = [flat_size(item) for item in inner or ()]
   return None if inner is None or None in sizes else sum(sizes)
 
 
-def _inner_values(structured_value: Any) -> list[Any] | None:
+def inner_values(structured_value: Any) -> list[Any] | None:
   """What a tuple, list or dict holds, in TensorFlow's order; None for the rest."""
   kind = structured_value.WhichOneof('kind')
   value: Any = getattr(structured_value, kind) if kind else None
@@ -118,6 +118,16 @@ def signature_functions(object_graph: Any) -> dict[str, str]:
       if concrete_names(object_graph.nodes[child.node_id])}
 
 
+def functions_of_signatures(object_graph: Any, signatures: Iterable[str]
+                            ) -> dict[str, ObjectFunction]:
+  """The function behind each of these signatures; none where an object lacks for one."""
+  names = signature_functions(object_graph)
+  if not set(signatures) <= set(names):
+    return {}
+  return {signature: concrete_function(object_graph, names[signature])
+          for signature in signatures}
+
+
 def call_functions(object_graph: Any) -> list[str]:
   """Names of the concrete functions behind calling the loaded object."""
   call = child_id(object_graph, 0, CALL)
@@ -143,7 +153,7 @@ def input_names(structured_value: Any) -> list[str]:
   kind = structured_value.WhichOneof('kind')
   if kind in ('tensor_spec_value', 'bounded_tensor_spec_value'):
     return [getattr(structured_value, kind).name]
-  return [name for item in _inner_values(structured_value) or ()
+  return [name for item in inner_values(structured_value) or ()
           for name in input_names(item)]
 
 
@@ -213,19 +223,6 @@ def checkpoint_keys(object_graph: Any, trackable_graph: Any) -> dict[int, str]:
               for child in object_graph.nodes[object_id].children
               if child.local_name in ids]
   return keys
-
-
-def captured_ids(object_graph: Any, main: Body) -> dict[str, int]:
-  """Object id by node of the main graph, of what its calls capture."""
-  ids: dict[str, int] = {}
-  for name, node in main.nodes.items():
-    call = call_of(node)
-    if call is not None and call.callees[0] in object_graph.concrete_functions:
-      captured = object_graph.concrete_functions[call.callees[0]].bound_inputs
-      edges = main.data_edges(name)
-      ids.update((edge.source, object_id) for edge, object_id in
-                 zip(edges[len(edges) - len(captured):], captured))
-  return ids
 
 
 def can_be_kept(node: Any) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 from exporter.errors import UserError
 from exporter.graph.bodies import MAIN_GRAPH, bodies_of, call_of
+from exporter.graph.function_equality import Application, Passed, unwrap
 from exporter.graph.liveness import Liveness, Roots
 from exporter.graph.op_effects import OpEffects, op_kinds
 from exporter.graph.resources import Resource, handles_of, resources_of
@@ -90,7 +91,8 @@ class _Planner:
         self._bodies, OpEffects(self._bodies, op_kinds(meta_graph)))
     self._gradient_uses = gradients.uses(meta_graph, self._bodies)
     self._called_on_loading = initialization.called_by_all(meta_graph, self._bodies)
-    self._signatures = _signature_functions(self._objects, self._outputs)
+    self._signatures = object_graph.functions_of_signatures(
+        self._objects, self._outputs)
     self._call = loaded_call.choose(
         self._objects, self._signatures, *next(iter(self._outputs.items())),
         self._bodies, self._live.effects)
@@ -131,13 +133,19 @@ class _Planner:
     # A caller passes every input, also one that no kept output depends on.
     arguments = [argument for function in self._signatures.values()
                  for argument in self._passed_arguments(function)]
-    return Roots(tensors=tuple(tensors), arguments=tuple(arguments))
+    # The main graph may call what such a function hands everything on to.
+    results = [(function.name, i) for name, function in self._signatures.items()
+               for i in loaded_call.returning(function, self._outputs[name]).results]
+    return Roots(tensors=tuple(tensors), arguments=tuple(arguments),
+                 results=tuple(results))
 
   def _calls_of(self, function: str) -> list[str]:
+    labels = tuple(map(Passed, range(len(self._bodies[function].arguments))))
+    inner = unwrap(Application(function, labels, ()), self._bodies).function
     calls = {name: call_of(node)
              for name, node in self._bodies[MAIN_GRAPH].nodes.items()}
     return [f'^{name}' for name, call in calls.items()
-            if call is not None and call.callees == (function,)]
+            if call is not None and call.callees[0] in (function, inner)]
 
   def _call_roots(self) -> Roots:
     return Roots(
@@ -288,13 +296,3 @@ class _Planner:
         raise UserError(f'The SavedModel is damaged: its checkpoint has no value of'
                         f' the variable {node!r}, which the outputs need.')
     return [self._ids[v.node] for v in variables]
-
-
-def _signature_functions(
-    objects: Any, outputs: Mapping[str, Sequence[str]]) -> dict[str, ObjectFunction]:
-  """The function behind each signature; none where an object lacks for one."""
-  names = object_graph.signature_functions(objects)
-  if not set(outputs) <= set(names):
-    return {}
-  return {signature: object_graph.concrete_function(objects, names[signature])
-          for signature in outputs}

@@ -8,11 +8,18 @@ Either may be missing; where there are both they must say the same.
 from __future__ import annotations
 
 import collections
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from exporter.errors import UserError
-from exporter.graph.bodies import MAIN_GRAPH, Body
+from exporter.graph.bodies import MAIN_GRAPH, Body, call_of
+from exporter.graph.function_equality import (
+    Application,
+    Captured,
+    Label,
+    Passed,
+    unwrap,
+)
 from exporter.meta_graph import object_graph
 from exporter.meta_graph.saver import SavedVariable, read_saver
 
@@ -34,7 +41,7 @@ def object_ids(meta_graph: Any, bodies: dict[str, Body],
       is none, as in TF1.
   """
   objects, main = meta_graph.object_graph_def, bodies[MAIN_GRAPH]
-  ids = object_graph.captured_ids(objects, main)
+  ids = _captured_ids(objects, bodies)
   if checkpoint_objects is None or not objects.nodes:
     return ids
   nodes = _unique({v.node: v.key for v in read_saver(meta_graph, bodies)})
@@ -46,6 +53,43 @@ def object_ids(meta_graph: Any, bodies: dict[str, Body],
   known = set(ids.values())
   return ids | {node: i for node, i in others.items()
                 if node not in ids and i not in known}
+
+
+def _captured_ids(objects: Any, bodies: dict[str, Body]) -> dict[str, int]:
+  """Object id by node of the main graph, of what its calls capture.
+
+  They may call what a described function hands everything on to.
+  """
+  ids: dict[str, int] = {}
+  main, captured = bodies[MAIN_GRAPH], _captured_arguments(objects, bodies)
+  for name, node in main.nodes.items():
+    call = call_of(node)
+    if call is not None and call.callees[0] in captured:
+      ids.update((edge.source, object_id) for edge, object_id in zip(
+          main.data_edges(name), captured[call.callees[0]]) if object_id is not None)
+  return ids
+
+
+def _captured_arguments(objects: Any, bodies: dict[str, Body]
+                        ) -> dict[str, tuple[int | None, ...]]:
+  """The object that each argument of a function is, None for what a caller passes."""
+  described: dict[str, tuple[int | None, ...]] = {}
+  behind: dict[str, set[tuple[int | None, ...]]] = {}
+  for name in objects.concrete_functions.keys() & bodies.keys():
+    function = object_graph.concrete_function(objects, name)
+    passed = object_graph.passed_count(function, bodies)
+    labels: tuple[Label, ...] = (
+        *map(Passed, range(passed)), *map(Captured, function.bound_inputs))
+    described[name] = _object_ids(labels)
+    inner = unwrap(Application(name, labels, ()), bodies)
+    behind.setdefault(inner.function, set()).add(_object_ids(inner.labels))
+  return {name: next(iter(ids)) for name, ids in behind.items()
+          if len(ids) == 1} | described
+
+
+def _object_ids(labels: Sequence[Label]) -> tuple[int | None, ...]:
+  return tuple(label.object_id if isinstance(label, Captured) else None
+               for label in labels)
 
 
 def _by_name(objects: Any, main: Body) -> dict[str, int]:

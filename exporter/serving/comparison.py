@@ -49,9 +49,19 @@ class Comparison:
             f' {self.largest_difference:.3g}, in {self.output}')
 
 
+@dataclasses.dataclass(frozen=True)
+class _Side:
+  """A SavedModel, and what it calls what `source` names otherwise."""
+  directory: str
+  names: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  signatures: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
 def compare(source: str, slim: str, outputs: Mapping[str, Sequence[str]],
             images: Sequence[str] = (),
-            tag_set: Sequence[str] | None = None) -> Comparison:
+            tag_set: Sequence[str] | None = None,
+            renamed: Mapping[str, str] | None = None,
+            renamed_signatures: Mapping[str, str] | None = None) -> Comparison:
   """Compares what two SavedModels give for random inputs, or for images.
 
   Args:
@@ -60,6 +70,8 @@ def compare(source: str, slim: str, outputs: Mapping[str, Sequence[str]],
     outputs: the output keys to compare, by signature.
     images: image files to send; none: random values that fit the signature.
     tag_set: of the MetaGraph in `source`.
+    renamed: what inputs and outputs are called in `slim`, by their names in `source`.
+    renamed_signatures: the same of signatures.
 
   Raises:
     UserError: an output differs without Grappler, `source` gives another one at each
@@ -68,12 +80,12 @@ def compare(source: str, slim: str, outputs: Mapping[str, Sequence[str]],
   signatures = read_signatures(source, tag_set)
   graph_def = SavedModelFiles.open(source, tag_set).serving_graph.graph_def
   feeds = {name: _feeds(signatures[name], images, graph_def) for name in outputs}
-  sides = (source, slim)
+  sides = (_Side(source), _Side(slim, renamed or {}, renamed_signatures or {}))
   with _grappler(False):
     expected, found = (_run(side, signatures, outputs, feeds) for side in sides)
     for key, value in found.items():
       if not _same_bits(value, expected[key]):
-        again = _run(source, signatures, outputs, feeds)
+        again = _run(sides[0], signatures, outputs, feeds)
         raise _differs(key, source, _same_bits(again[key], expected[key]))
   with _grappler(True):
     expected, found = (_run(side, signatures, outputs, feeds) for side in sides)
@@ -147,25 +159,31 @@ def _random(spec: TensorSpec, rng: np.random.RandomState, has_images: bool):
                     f' {spec.dtype}; leave --verify out.') from e
 
 
-def _run(directory: str, signatures: Mapping[str, Signature],
+def _run(side: _Side, signatures: Mapping[str, Signature],
          outputs: Mapping[str, Sequence[str]], feeds: Feeds) -> dict:
   """What a freshly loaded model gives, by round, signature, key and component."""
   import tensorflow as tf
   found = {}
-  with image_request.loaded(directory, next(iter(signatures.values()))) as model:
+  with image_request.loaded(side.directory, next(iter(signatures.values()))) as model:
     for name, keys in outputs.items():
+      function = model.signatures[side.signatures.get(name, name)]
       for i, inputs in enumerate(feeds[name]):
         try:
-          results = model.signatures[name](**inputs)
+          results = function(**{side.names.get(k, k): v for k, v in inputs.items()})
         except (tf.errors.OpError, TypeError, ValueError) as e:
           raise UserError(
-              f'The signature {name!r} of {os.path.basename(directory)} cannot be run on'
+              f'The signature {name!r} of {os.path.basename(side.directory)} cannot be run on'
               f' inputs that fit it ({image_request.first_line(e)}); give an --image'
               ' that it takes, or leave --verify out.') from e
         for key in keys:
-          for j, part in enumerate(tf.nest.flatten(results[key], expand_composites=True)):
+          for j, part in enumerate(_tensors(results[side.names.get(key, key)])):
             found[i, name, key, j] = part.numpy()
   return found
+
+
+def _tensors(result) -> list:
+  import tensorflow as tf
+  return tf.nest.flatten(result, expand_composites=True)
 
 
 def _same_bits(a: np.ndarray, b: np.ndarray) -> bool:
