@@ -159,14 +159,15 @@ class Liveness:
         stack.extend(edge.source for edge in body.edges(name))
 
   def _mark_for_its_effect(self, body_name: str, node_name: str) -> None:
-    """Marks a check or change; one that is a call, with the checks inside."""
+    """Marks a check or change, with the checks inside what it calls or names."""
     self._mark_node(body_name, node_name)
+    node = self.bodies[body_name].nodes[node_name]
     call = self._call(body_name, node_name)
-    for function in call.functions if call else ():
-      inner = self.bodies[function]
-      for name, node in inner.nodes.items():
-        if self.effects.of(node) is Effect.CHECKS:
-          self._mark_for_its_effect(function, name)
+    for function in call.functions if call else (node.op, *functions_named_in(node)):
+      if function in self.bodies:
+        for name, inner in self.bodies[function].nodes.items():
+          if self.effects.of(inner) is Effect.CHECKS:
+            self._mark_for_its_effect(function, name)
 
   def _call(self, body_name: str, node_name: str) -> Call | None:
     """The call that a node makes, of all functions that it may be turned to."""

@@ -148,6 +148,17 @@ def test_write_in_a_function_that_is_called_by_name_stays():
   assert lines_of(graph, 'writes') == ['w = AssignVariableOp(a)']
 
 
+def test_check_in_a_function_that_is_named_stays_with_what_names_it():
+  graph = graph_def(
+      ['x = Placeholder()', 'call = PartitionedCall[f=f](x)'],
+      function('f', 'a', {'p': 'a'}, ['map = MapDataset[f=checks](a)']),
+      function('checks', 'a', {'p': 'a'},
+               ['neg = Neg(a)', 'check = Assert(neg:y:0)', 'dead = Exp(neg:y:0)']))
+  _prune(graph, 'call:0')
+  assert lines_of(graph, 'f') == ['map = MapDataset(a)']
+  assert lines_of(graph, 'checks') == ['neg = Neg(a)', 'check = Assert(neg:y:0)']
+
+
 def test_attribute_without_a_function_means_none():
   graph = graph_def(['x = Placeholder()', 'y = Optional[f=](x)', 'z = Neg(x)'])
   _prune(graph, 'y:0')
