@@ -11,10 +11,13 @@ from __future__ import annotations
 import collections
 import dataclasses
 import hashlib
+from collections.abc import Iterable
 from typing import Any, Union
 
-from exporter.graph.bodies import Body, Edge, call_of
+from exporter.graph.bodies import Body, Edge
 from exporter.graph.op_effects import Effect, OpEffects
+
+_CALLS = frozenset({'PartitionedCall', 'StatefulPartitionedCall'})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,20 +60,29 @@ class Application:
 def unwrap(application: Application, bodies: dict[str, Body]) -> Application:
   """The function behind one that only hands arguments and results on."""
   body = bodies[application.function]
-  calls = [name for name, node in body.nodes.items()
-           if node.op in ('PartitionedCall', 'StatefulPartitionedCall')]
-  others = {node.op for name, node in body.nodes.items() if name not in calls}
+  calls = [node for node in body.nodes.values() if node.op in _CALLS]
+  others = {node.op for node in body.nodes.values()} - _CALLS
   if len(calls) != 1 or not others <= {'Identity', 'NoOp'}:
     return application
   call, = calls
-  inputs = [body.arguments.get(edge.source) for edge in body.data_edges(call)]
-  outputs = [_handed_on(body, body.results[i], call) for i in application.results]
-  if None in inputs or None in outputs:
+  inputs = _all_known(
+      body.arguments.get(edge.source) for edge in body.data_edges(call.name))
+  outputs = _all_known(
+      _handed_on(body, body.results[i], call.name) for i in application.results)
+  if inputs is None or outputs is None:
     return application
   return unwrap(
-      Application(call_of(body.nodes[call]).callees[0],
-                  tuple(application.labels[i] for i in inputs), tuple(outputs)),
-      bodies)
+      Application(call.attr['f'].func.name,
+                  tuple(application.labels[i] for i in inputs), outputs), bodies)
+
+
+def _all_known(positions: Iterable[int | None]) -> tuple[int, ...] | None:
+  known = []
+  for position in positions:
+    if position is None:
+      return None
+    known.append(position)
+  return tuple(known)
 
 
 def _handed_on(body: Body, edge: Edge, call: str) -> int | None:
@@ -104,9 +116,8 @@ class FunctionDigests:
     order = _in_order(body)
     if order is None:
       return _digest(application)
-    digests = {}
-    for name, position in body.arguments.items():
-      digests[name] = application.labels[position]
+    digests = {name: _digest(application.labels[position])
+               for name, position in body.arguments.items()}
     has_order = self._effects.of_function(body.name) is Effect.CHANGES
     times: collections.Counter[str] = collections.Counter()
     for name in order:
@@ -140,7 +151,8 @@ class FunctionDigests:
     functions = ([value.func] if kind == 'func' else value.list.func)
     if functions and all(f.name in self._bodies for f in functions):
       return _digest([self.of(self._all_of(f.name)) for f in functions])
-    return value.SerializeToString(deterministic=True)
+    serialized: bytes = value.SerializeToString(deterministic=True)
+    return serialized
 
   def _all_of(self, function: str) -> Application:
     body = self._bodies[function]

@@ -64,7 +64,7 @@ class Liveness:
     self.effects = effects
     self._alike = functions_alike(bodies)
     self._calls_of_nodes: dict[tuple[str, str], Call | None] = {}
-    self._calls: dict[str, set[tuple[str, str]]] = {}
+    self._calls: dict[str, dict[tuple[str, str], Call]] = {}
     self._pending: list[tuple[str, str]] = []
     self.nodes: set[tuple[str, str]] = set()
     self.arguments: set[tuple[str, int]] = set()
@@ -190,9 +190,9 @@ class Liveness:
     for edge in edges[:call.first_input]:
       self._mark_edge(body_name, edge)
     for function in call.functions:
-      self._calls.setdefault(function, set()).add((body_name, node_name))
+      self._calls.setdefault(function, {})[body_name, node_name] = call
       self._mark_function(function)
-    if call.is_loop:
+    if call.condition is not None:
       self._mark_result(call.condition, 0)
       for position in call.counters:  # The loop's gradient looks for them there.
         self._need_input(body_name, node_name, call, position)
@@ -203,6 +203,10 @@ class Liveness:
       for position in range(len(self.bodies[callee].results)):
         if (callee, position) in self.results:
           self._need_output(body_name, node_name, call, position)
+
+  def _calls_of(self, function: str) -> list[tuple[tuple[str, str], Call]]:
+    """The live nodes that call a function so far; marking may add to them."""
+    return list(self._calls.get(function, {}).items())
 
   def _need_input(self, body_name: str, node_name: str, call: Call, position: int) -> None:
     edges = self.bodies[body_name].data_edges(node_name)
@@ -222,8 +226,7 @@ class Liveness:
     if (function, position) in self.arguments:
       return
     self.arguments.add((function, position))
-    for body_name, node_name in tuple(self._calls.get(function, ())):
-      call = self._call(body_name, node_name)
+    for (body_name, node_name), call in self._calls_of(function):
       self._need_input(body_name, node_name, call, position)
 
   def _mark_result(self, function: str, position: int) -> None:
@@ -231,8 +234,7 @@ class Liveness:
       return
     self.results.add((function, position))
     self._mark_edge(function, self.bodies[function].results[position])
-    for body_name, node_name in tuple(self._calls.get(function, ())):
-      call = self._call(body_name, node_name)
+    for (body_name, node_name), call in self._calls_of(function):
       if function in call.callees:
         self._need_output(body_name, node_name, call, position)
 

@@ -41,8 +41,8 @@ def resource_of(body: Body, name: str) -> Resource | None:
 def resources_of(bodies: dict[str, Body],
                  nodes: Iterable[tuple[str, str]]) -> set[Resource]:
   """The resources that (body, node) pairs give the handles of."""
-  found = {resource_of(bodies[body], node) for body, node in nodes}
-  return found - {None}
+  found = (resource_of(bodies[body], node) for body, node in nodes)
+  return {resource for resource in found if resource is not None}
 
 
 def handles_of(main: Body, resources: Iterable[Resource]) -> set[str]:

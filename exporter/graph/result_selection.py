@@ -30,8 +30,9 @@ def select_results(library: Any, name: str, positions: Sequence[int],
   inner = next(f for f in library.function if f.signature.name == name)
   outer = library.function.add()
   signature = outer.signature
-  signature.name = next(n for n in (f'{name}_{i}' for i in range(len(taken) + 1))
-                        if n not in taken)
+  new_name = next(n for n in (f'{name}_{i}' for i in range(len(taken) + 1))
+                  if n not in taken)
+  signature.name = new_name
   signature.is_stateful = inner.signature.is_stateful
   for new, old in enumerate(arguments or range(len(inner.signature.input_arg))):
     signature.input_arg.append(inner.signature.input_arg[old])
@@ -49,4 +50,4 @@ def select_results(library: Any, name: str, positions: Sequence[int],
   if inner.control_ret:
     signature.control_output.append(_CALL)
     outer.control_ret[_CALL] = _CALL
-  return signature.name
+  return new_name

@@ -120,7 +120,7 @@ def _node_list(meta_graph: Any, collection: str) -> Any:
 
 
 def _is_group(main: Body, name: str) -> bool:
-  return main.nodes[name].op == 'NoOp'
+  return bool(main.nodes[name].op == 'NoOp')
 
 
 def _walk(main: Body, names: Collection[str]) -> Iterator[str]:
@@ -184,13 +184,13 @@ class _Fillers:
     found: set[Resource] = set()
     for function in call.functions:
       inner = self._bodies[function]
-      handles = {argument: inputs[i] for argument, i in inner.arguments.items()
-                 if inputs[i] is not None}
+      handles = {argument: handle for argument, i in inner.arguments.items()
+                 if (handle := inputs[i]) is not None}
       for inner_name in inner.nodes:
-        filled = self._of(function, inner_name, handles)
-        if filled is None:
+        filled_inside = self._of(function, inner_name, handles)
+        if filled_inside is None:
           return None
-        found |= filled
+        found |= filled_inside
     return found
 
   def _handle(self, body: Body, edges: Sequence[Edge],

@@ -68,8 +68,15 @@ def flat_size(structured_value: Any) -> int | None:
   if kind == 'none_value':
     return 0
   inner = inner_values(structured_value)
-  sizes = [flat_size(item) for item in inner or ()]
-  return None if inner is None or None in sizes else sum(sizes)
+  if inner is None:
+    return None
+  count = 0
+  for item in inner:
+    size = flat_size(item)
+    if size is None:
+      return None
+    count += size
+  return count
 
 
 def inner_values(structured_value: Any) -> list[Any] | None:
@@ -276,7 +283,7 @@ def functions_of(object_graph: Any, ids: list[int]) -> list[str]:
 def child_id(object_graph: Any, node_id: int, name: str) -> int | None:
   for child in _children(object_graph, node_id):
     if child.local_name == name:
-      return child.node_id
+      return int(child.node_id)
   return None
 
 

@@ -55,9 +55,9 @@ class _Rewriter:
     root = self._user_object('_generic_user_object')
     self._list(root, VARIABLES, variables)
     self._list(root, INITIALIZERS, initializers)
-    if call:
-      self._adopt(root, CALL, self._function_node(
-          child_id(self._old, 0, CALL), call))
+    old_call = child_id(self._old, 0, CALL)
+    if call and old_call is not None:
+      self._adopt(root, CALL, self._function_node(old_call, call))
     holder = self._user_object('signature_map')
     self._adopt(root, SIGNATURES, holder)
     old_map = self._old.nodes[child_id(self._old, 0, SIGNATURES)]

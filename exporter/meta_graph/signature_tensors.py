@@ -12,8 +12,13 @@ _SPARSE_PARTS = ('indices_tensor_name', 'values_tensor_name',
 
 def tensor_names(tensor_info: Any) -> list[str]:
   """Names of the tensors that a TensorInfo stands for."""
-  names = []
-  _replace(tensor_info, lambda name: names.append(name) or name)
+  names: list[str] = []
+
+  def note(name: str) -> str:
+    names.append(name)
+    return name
+
+  _replace(tensor_info, note)
   return names
 
 

@@ -110,7 +110,7 @@ class _Nodes:
     if call.is_loop:
       results.add(passed)
     if taken != {passed} or len(results) > 1 or (
-        call.is_loop and self._arities[call.condition][1] != 1):
+        call.condition is not None and self._arities[call.condition][1] != 1):
       raise self._does_not_fit(node)
     outputs = results.pop()
     counts = {'Tin': passed, 'Tout': outputs, 'output_shapes': outputs}

@@ -6,7 +6,7 @@ import inspect
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from exporter.saved_model import tensorflow_api
 from exporter.saved_model.files import SavedModelFiles
@@ -60,7 +60,7 @@ def _positional(concrete_function: Any, input_signature: Sequence[Any]) -> Calla
   def call_func(*inputs: Any, **named: Any) -> Any:
     return concrete_function(*inputs, *(named[n] for n in names[len(inputs):]))
 
-  call_func.__signature__ = inspect.Signature([
+  cast(Any, call_func).__signature__ = inspect.Signature([
       inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)
       for name in names])
   return call_func
