@@ -17,6 +17,8 @@ import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
+from absl import logging
+
 from exporter import slim_report
 from exporter.console.stages import Stages
 from exporter.detection import environment
@@ -26,7 +28,8 @@ from exporter.publishing import export_folder
 from exporter.renaming import Renaming
 from exporter.saved_model import moved_tensors
 from exporter.saved_model.files import SavedModelFiles, find_saved_model, newest_version
-from exporter.serving import comparison, image_request
+from exporter.saved_model.signature import read_signatures
+from exporter.serving import comparison, copied_requests, image_request
 from exporter.serving.comparison import Comparison
 from exporter.slim_report import Contents, SlimReport
 
@@ -68,7 +71,9 @@ def slim_saved_model(saved_model_dir: str,
     dry_run: only report.
     serving_version: also writes the slimmed one to `output_directory/N/`, where
       TensorFlow Serving looks for version N.
-    warmup_images: image files with which TensorFlow Serving warms it up.
+    warmup_images: image files with which TensorFlow Serving warms up `signature` and
+      each other signature that stays and takes an image. Without, requests that the
+      SavedModel has are fitted to what is left.
     tag_set: the tags of the MetaGraph to slim, where there are several; None: the
       one tagged `serve` and nothing else.
     verify: run both before the new one takes its place, see `comparison.compare`.
@@ -108,8 +113,10 @@ def slim_saved_model(saved_model_dir: str,
     owned = export_folder.of_saved_model(source.assets)
     with export_folder.new_export(
         target, owned, warmup_images=warmup_images, serving_version=serving_version,
-        signatures=[new_signatures[signature]]) as directory:
+        signatures=_warmed(source, signature, new_signatures)) as directory:
       _write(lean, pruned, source, directory, stages)
+      if not warmup_images:
+        _fit_requests(directory, outputs, renaming)
       if verify:
         with stages('verify'):
           report = dataclasses.replace(report, comparison=_compare(
@@ -140,6 +147,22 @@ def _write(lean, pruned, source: SavedModelFiles, directory: str, stages: Stages
   with stages('check'):
     check.check_slimmed(SavedModelFiles.open(directory).serving_graph,
                         source.serving_graph, source.directory)
+
+
+def _warmed(source: SavedModelFiles, primary: str, new_names: Mapping[str, str]
+            ) -> list[str]:
+  """The signatures that images warm up: the slimmed one, and others that take one."""
+  signatures = read_signatures(
+      source.directory, source.serving_graph.meta_info_def.tags)
+  return [new for name, new in new_names.items()
+          if name == primary or image_request.takes_image(signatures[name])]
+
+
+def _fit_requests(directory: str, outputs: Mapping[str, Sequence[str]],
+                  renaming: Renaming) -> None:
+  gone = copied_requests.fit(directory, outputs, renaming.names, renaming.signatures)
+  if gone:
+    logging.warning('%d warm-up requests went with the signatures that they call.', gone)
 
 
 def _compare(source: SavedModelFiles, directory: str,

@@ -45,9 +45,14 @@ def read_image_file(path: str | os.PathLike) -> bytes:
   return encoded
 
 
+def takes_image(signature: Signature) -> bool:
+  """Whether an input of the signature can take an image."""
+  return any(takes_pixels(s) or takes_strings(s) for s in signature.inputs.values())
+
+
 def check_takes_image(signature: Signature) -> None:
   """Raises UserError where no input of the signature can take an image."""
-  if not any(takes_pixels(s) or takes_strings(s) for s in signature.inputs.values()):
+  if not takes_image(signature):
     inputs = ', '.join(f'{spec.key} ({spec.dtype} {shape_text(spec.shape)})'
                        for spec in signature.inputs.values()) or 'none'
     raise UserError(

@@ -17,7 +17,7 @@ from exporter.saved_model.files import SavedModelFiles
 from exporter.saved_model.signature import DEFAULT_SIGNATURE, Signature, read_signature
 from exporter.serving import image_request
 
-_FILE = os.path.join('assets.extra', 'tf_serving_warmup_requests')
+FILE = os.path.join('assets.extra', 'tf_serving_warmup_requests')
 
 # The server refuses a model with more.
 _MAX_REQUESTS = 1000
@@ -66,7 +66,7 @@ def write(saved_model_dir: str, images: Sequence[str],
         signature, image, meta_graph.graph_def, tensors) for image in images]
     _check_answered(saved_model_dir, signature, images, requests)
     logs += [_prediction_log(name, inputs) for inputs in requests]
-  path = os.path.join(saved_model_dir, _FILE)
+  path = os.path.join(saved_model_dir, FILE)
   os.makedirs(os.path.dirname(path), exist_ok=True)
   with tf.io.TFRecordWriter(path) as writer:
     for log in logs:
