@@ -28,6 +28,7 @@ from exporter.meta_graph import (
 )
 from exporter.meta_graph.loaded_call import Offered
 from exporter.meta_graph.object_graph import ObjectFunction, passed_count
+from exporter.meta_graph.saved_variables import NO_CHECKPOINT, Checkpoint
 from exporter.meta_graph.saver import SavedVariable
 from exporter.meta_graph.signature_tensors import tensor_names
 
@@ -60,32 +61,32 @@ class Plan:
 
   @classmethod
   def of(cls, meta_graph: Any, outputs: Mapping[str, Sequence[str]],
-         checkpoint_objects: Any = None) -> Plan:
+         checkpoint: Checkpoint = NO_CHECKPOINT) -> Plan:
     """Plans, from a MetaGraphDef that hangs together, to keep some outputs.
 
     Args:
       meta_graph: the MetaGraphDef.
       outputs: the output keys to keep, by signature.
-      checkpoint_objects: the TrackableObjectGraph in its checkpoint, if any.
+      checkpoint: from which its variables are restored.
 
     Raises:
       UserError: the SavedModel holds something that cannot be pruned.
     """
-    return _Planner(meta_graph, outputs, checkpoint_objects).plan()
+    return _Planner(meta_graph, outputs, checkpoint).plan()
 
 
 class _Planner:
 
   def __init__(self, meta_graph: Any, outputs: Mapping[str, Sequence[str]],
-               checkpoint_objects: Any):
+               checkpoint: Checkpoint):
     self._meta_graph = meta_graph
     self._objects = meta_graph.object_graph_def
     self._outputs = {name: list(keys) for name, keys in outputs.items()}
     self._bodies = bodies_of(meta_graph.graph_def)
     self._ids = saved_variables.object_ids(
-        meta_graph, self._bodies, checkpoint_objects)
+        meta_graph, self._bodies, checkpoint.objects)
     self._restored = saved_variables.read_variables(
-        meta_graph, self._bodies, checkpoint_objects, self._ids)
+        meta_graph, self._bodies, checkpoint, self._ids)
     self._restored_tables = saver.restored_tables(meta_graph, self._bodies)
     self._live = Liveness(
         self._bodies, OpEffects(self._bodies, op_kinds(meta_graph)))

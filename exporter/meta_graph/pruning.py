@@ -31,6 +31,7 @@ from exporter.meta_graph import (
 from exporter.meta_graph.loaded_call import Offered, returning
 from exporter.meta_graph.object_graph import ObjectFunction, passed_count
 from exporter.meta_graph.plan import Plan
+from exporter.meta_graph.saved_variables import NO_CHECKPOINT, Checkpoint
 from exporter.meta_graph.signature_tensors import rename_tensors
 
 
@@ -58,7 +59,7 @@ class Pruned:
 
 
 def prune_meta_graph(meta_graph: Any, outputs: Mapping[str, Sequence[str]],
-                     checkpoint_objects: Any = None) -> Pruned:
+                     checkpoint: Checkpoint = NO_CHECKPOINT) -> Pruned:
   """Reduces `meta_graph`, in place, to the given outputs.
 
   Args:
@@ -66,8 +67,8 @@ def prune_meta_graph(meta_graph: Any, outputs: Mapping[str, Sequence[str]],
     outputs: the output keys to keep, by signature; the first signature is the
       one whose outputs calling the loaded object shall return. Signatures that
       are not named go.
-    checkpoint_objects: the TrackableObjectGraph in the checkpoint, if any; without
-      it, the saver in the graph alone tells which variables are restored.
+    checkpoint: from which variables are restored; without its objects, the saver in
+      the graph alone tells which.
 
   Raises:
     UserError: there is no such signature or output, or the SavedModel holds
@@ -75,7 +76,7 @@ def prune_meta_graph(meta_graph: Any, outputs: Mapping[str, Sequence[str]],
   """
   validation.check(meta_graph)
   _check_outputs(meta_graph.signature_def, outputs)
-  plan = Plan.of(meta_graph, outputs, checkpoint_objects)
+  plan = Plan.of(meta_graph, outputs, checkpoint)
   return apply(meta_graph, plan)
 
 

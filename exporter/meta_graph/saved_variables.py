@@ -2,13 +2,16 @@
 
 Two witnesses tell: the saver in the graph, by which sessions restore, and the
 objects of TF2 with those in the checkpoint, by which `tf.saved_model.load` does.
-Either may be missing; where there are both they must say the same.
+Either may be missing; where there are both they must name the same entry, or two that
+hold the same value: Keras 3 writes each variable twice.
 """
 
 from __future__ import annotations
 
 import collections
-from collections.abc import Mapping, Sequence
+import dataclasses
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from exporter.errors import UserError
@@ -24,6 +27,21 @@ from exporter.meta_graph import object_graph
 from exporter.meta_graph.saver import SavedVariable, read_saver
 
 _Key = TypeVar('_Key')
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+  """What is asked of a checkpoint.
+
+  Attributes:
+    objects: the TrackableObjectGraph in it; None if there is none, as in TF1.
+    are_equal: whether two entries, by their keys, hold the same value.
+  """
+  objects: Any = None
+  are_equal: Callable[[str, str], bool] = operator.eq
+
+
+NO_CHECKPOINT = Checkpoint()
 
 
 def object_ids(meta_graph: Any, bodies: dict[str, Body],
@@ -113,30 +131,30 @@ def _unique(values: Mapping[_Key, str]) -> dict[str, _Key]:
   return {value: key for key, value in values.items() if counts[value] == 1}
 
 
-def read_variables(meta_graph: Any, bodies: dict[str, Body], checkpoint_objects: Any,
+def read_variables(meta_graph: Any, bodies: dict[str, Body], checkpoint: Checkpoint,
                    ids: Mapping[str, int]) -> list[SavedVariable]:
   """Every variable that is restored, those of the saver first.
 
   Args:
     meta_graph: MetaGraphDef of a SavedModel.
     bodies: those of its graph.
-    checkpoint_objects: the TrackableObjectGraph in its checkpoint; None if there
-      is none, as in TF1.
+    checkpoint: from which they are restored.
     ids: as `object_ids` finds them.
 
   Raises:
-    UserError: the two tell different entries of one variable, or as `read_saver`.
+    UserError: the two tell entries of different values for one variable, or as
+      `read_saver`.
   """
   variables = read_saver(meta_graph, bodies)
   objects = meta_graph.object_graph_def
-  if checkpoint_objects is None or not objects.nodes:
+  if checkpoint.objects is None or not objects.nodes:
     return variables
-  keys = object_graph.checkpoint_keys(objects, checkpoint_objects)
+  keys = object_graph.checkpoint_keys(objects, checkpoint.objects)
   known = {v.node: v.key for v in variables}
   for node, i in ids.items():
     if i not in keys or objects.nodes[i].WhichOneof('kind') != 'variable':
       continue
-    if known.get(node, keys[i]) != keys[i]:
+    if node in known and not checkpoint.are_equal(known[node], keys[i]):
       raise UserError(
           f'The SavedModel restores the variable {node!r} in two ways, from the entry'
           f' {known[node]!r} of its checkpoint by its graph and from {keys[i]!r} by'

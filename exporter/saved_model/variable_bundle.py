@@ -77,6 +77,36 @@ def read_object_graph(source: str) -> Any:
     raise UserError(f'The variables {source} cannot be read: {e}.') from e
 
 
+def are_equal(source: str, key: str, other: str) -> bool:
+  """Whether two entries of a checkpoint hold the same value, bit for bit.
+
+  Args:
+    source: path prefix of the checkpoint.
+    key: one entry; False where the checkpoint lacks it.
+    other: the other one.
+
+  Raises:
+    UserError: its files are damaged.
+  """
+  import tensorflow as tf
+  if key == other:
+    return True
+  try:
+    with plain_paths.of_checkpoint(source) as plain:
+      reader = tf.train.load_checkpoint(plain)
+      dtypes, shapes = (reader.get_variable_to_dtype_map(),
+                        reader.get_variable_to_shape_map())
+      if not {key, other} <= shapes.keys() or (
+          (dtypes[key], shapes[key]) != (dtypes[other], shapes[other])):
+        return False
+      values = [reader.get_tensor(k) for k in (key, other)]
+  except (tf.errors.OpError, ValueError, RuntimeError) as e:
+    raise UserError(f'The variables {source} cannot be read: {e}.') from e
+  if dtypes[key] == tf.string:
+    return bool((values[0] == values[1]).all())
+  return bool(values[0].tobytes() == values[1].tobytes())
+
+
 def entry_sizes(source: str, keys: Collection[str] | None = None) -> dict[str, int]:
   """Bytes of the value of each variable in a checkpoint.
 

@@ -8,6 +8,7 @@ the graph: `meta_graph.pruning` edits the protos, `variable_bundle` copies the
 variables that are left.
 """
 
+import functools
 import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from exporter.errors import UserError
 from exporter.meta_graph import asset_files
 from exporter.meta_graph import object_graph
 from exporter.meta_graph import pruning as saved_model_pruning
+from exporter.meta_graph.saved_variables import Checkpoint
 from exporter.saved_model import tensorflow_api
 from exporter.saved_model import variable_bundle
 from exporter.saved_model.files import MOST_BYTES, SavedModelFiles
@@ -54,9 +56,11 @@ def prune(source: SavedModelFiles, outputs: Mapping[str, Sequence[str]]
   lean = type(source.proto)(
       saved_model_schema_version=source.proto.saved_model_schema_version,
       meta_graphs=[source.serving_graph])
+  checkpoint = Checkpoint(
+      variable_bundle.read_object_graph(source.variables_prefix),
+      functools.partial(variable_bundle.are_equal, source.variables_prefix))
   pruned = saved_model_pruning.prune_meta_graph(
-      lean.meta_graphs[0], outputs,
-      variable_bundle.read_object_graph(source.variables_prefix))
+      lean.meta_graphs[0], outputs, checkpoint)
   # A copy of a body may weigh more than what went.
   if lean.ByteSize() > MOST_BYTES:
     raise UserError(f'What is left of {source.directory} has more than 2 GB, which no'

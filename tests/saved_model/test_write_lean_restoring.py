@@ -70,7 +70,9 @@ def test_variables_without_a_saver_in_the_graph(tf, save, slim):
       saved_models.run_v1(target, 'serving_default', {'x': _X})['a'], expected)
 
 
-def test_what_keras_3_saves(tf, slim, tmp_path):
+@pytest.mark.parametrize('how', ['save', 'export'])
+def test_what_keras_3_saves(tf, slim, tmp_path, how):
+  """Its `export` writes each variable twice, and sessions restore the other one."""
   keras = pytest.importorskip('keras')
   if not keras.__version__.startswith('3') or keras.backend.backend() != 'tensorflow':
     pytest.skip('this is no Keras 3 on TensorFlow')
@@ -80,14 +82,18 @@ def test_what_keras_3_saves(tf, slim, tmp_path):
       'kept': keras.layers.Dense(2)(keras.layers.BatchNormalization()(hidden)),
       'dropped': keras.layers.Dense(3)(hidden)})
   source = tmp_path / 'source'
-  tf.saved_model.save(model, str(source))
+  if how == 'save':
+    tf.saved_model.save(model, str(source))
+  else:
+    model.export(str(source), verbose=False)
   x = np.random.default_rng(0).normal(size=[5, 4]).astype(np.float32)
   signatures = saved_models.meta_graph_of(source).signature_def
   keys = sorted(signatures['serving_default'].outputs)
   name = next(iter(signatures['serving_default'].inputs))
   for key in keys:
     target, _ = slim(source, {'serving_default': [key]},
-                     {'serving_default': {name: x}}, name=key, loaders=['v2'])
+                     {'serving_default': {name: x}}, name=key,
+                     loaders=['v2'] if how == 'save' else ['v2', 'v1'])
     assert saved_models.variables_of(target)
 
 
