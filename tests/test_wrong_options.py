@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pathlib
 import tempfile
+from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
@@ -27,6 +28,7 @@ _INTEGER = (_EMPTY, 'many', '1.5', '-1')
 _FLOAT = (_EMPTY, 'many', '-1')
 _SHARE = (*_FLOAT, '1.5', '1000000')
 _CHOICE = (_EMPTY, 'unheard_of', '7')
+_NAMES = (_EMPTY, 'one', 'one:', ':two', 'one:t w o', 'one:two,one:three')
 
 _MODEL_FLAG = {'saved_model_dir': '{}/model'}
 # Command -> what makes it complete, and what each of its options wants.
@@ -39,16 +41,24 @@ _COMMANDS = {
          'exclude_output_keys': (_EMPTY, ', ,'), 'min_score': _SHARE,
          'mask_threshold': _SHARE, 'max_detections': (*_INTEGER, '0'),
          'output_dtypes': (_EMPTY, 'detection_boxes', 'detection_boxes=float7'),
+         'rename': (*_NAMES, 'one:class', 'one:self', 'one:a.b'),
+         'rename_signature': (*_NAMES, 'one:__two', 'unheard_of:two'),
+         'add_signature': (_EMPTY, 'one', 'one:unheard_of', ':tf_example', '__a:tf_example'),
+         'trained_checkpoint_prefix': (_EMPTY, '{}/folder'),
+         'side_input_shapes': ('many', '-2,1', '1,2/'),
+         'side_input_types': (_EMPTY, 'unheard_of', 'float,float'),
+         'side_input_names': (_EMPTY, 'a b', 'a,b'),
          'input_shape': (_EMPTY, 'many', '-7,1,1,3', '1,2', '9' * 40),
          'serving_version': (*_INTEGER, '0'),
-         'trained_checkpoint_dir': (_MISSING, '{}/rubbish'),
+         'trained_checkpoint_dir': (_EMPTY, _MISSING, '{}/rubbish'),
          'output_directory': ('{}/rubbish', '{}/rubbish/below')}),
     'slim_saved_model': (
         {**_MODEL_FLAG, 'output_keys': 'a', 'output_directory': '{}/out'},
         {'saved_model_dir': (_MISSING, '{}/rubbish', '{}/folder'),
          'output_config': _TEXT, 'output_keys': (_EMPTY, ','),
          'exclude_output_keys': (_EMPTY,), 'serving_version': (*_INTEGER, '0'),
-         'warmup_image': _IMAGE, 'tag_set': (_EMPTY, ','),
+         'warmup_image': _IMAGE, 'tag_set': (_EMPTY, ','), 'image': _IMAGE,
+         'rename': (*_NAMES, 'one:class'), 'rename_signature': (*_NAMES, 'one:__two'),
          'output_directory': (_EMPTY, '{}/rubbish', '{}/rubbish/below', '{}/model')}),
     'payload': (
         _MODEL_FLAG,
@@ -59,15 +69,31 @@ _COMMANDS = {
          'plot': ('{}/nowhere/none.png', '{}/plot.unheard', '{}/folder')}),
     'triton_config': (
         _MODEL_FLAG,
-        {'saved_model_dir': _MODEL, 'signature': _CHOICE, 'max_batch_size': _INTEGER}),
+        {'saved_model_dir': _MODEL, 'signature': _CHOICE, 'max_batch_size': _INTEGER,
+         'tag_set': (_EMPTY, 'none')}),
     'dead_nodes': (
-        _MODEL_FLAG, {'saved_model_dir': (_MISSING, '{}/rubbish', '{}/folder')}),
+        _MODEL_FLAG, {'saved_model_dir': (_MISSING, '{}/rubbish', '{}/folder'),
+                      'tag_set': (_EMPTY, ',')}),
     'draw_detections': (
         {**_MODEL_FLAG, 'image': '{}/photo.png', 'output': '{}/out.png'},
         {'saved_model_dir': _MODEL, 'signature': _CHOICE, 'image': _IMAGE,
          'label_map': _TEXT, 'min_score': _SHARE, 'mask_threshold': _SHARE,
-         'index': _INTEGER,
+         'index': _INTEGER, 'tag_set': (_EMPTY, 'none'),
+         'response': _FILE,
          'output': ('{}/nowhere/none.png', '{}/out.unheard', '{}/folder')}),
+}
+# What some options need beside them, or in place of what makes the command complete.
+_WITH = {
+    ('slim_saved_model', 'image'): {'verify': 'true'},
+    ('draw_detections', 'response'): {'saved_model_dir': None},
+    ('exporter_main_v2', 'trained_checkpoint_prefix'): {'trained_checkpoint_dir': None},
+    **{('exporter_main_v2', f'side_input_{name}'): {
+        'use_side_inputs': 'true', 'side_input_shapes': '1,2', 'side_input_types': 'float',
+        'side_input_names': 'context'} for name in ('shapes', 'types', 'names')}}
+# Options of which only TensorFlow, or what it reads, tells whether they are right.
+_TOLD_LATER = {
+    'exporter_main_v2': {'pipeline_config_path', 'config_override'},
+    'slim_saved_model': {'signature'},
 }
 _CASES = [(command, option, value)
           for command, (_, options) in _COMMANDS.items()
@@ -139,20 +165,34 @@ def server(tmp_path_factory):
 
 @pytest.mark.parametrize('command, option, value', _CASES, ids=lambda v: v[:30] or "''")
 def test_one_sentence_says_what_is_wrong(server, files, command, option, value):
-  flags = {**_COMMANDS[command][0], option: value}
+  flags = {**_COMMANDS[command][0], **_WITH.get((command, option), {}), option: value}
   value = value.replace('{}', str(files))
   before = sorted(files.rglob('*'))
   ended = server.run(
       f'exporter.{command}:run', cwd=files, timeout=20,
       uid=_NOBODY if 'unreadable' in value and not os.getuid() else None,
-      argv=[command, *(f'--{k}={v.replace("{}", str(files))}' for k, v in flags.items())])
+      argv=[command, *(f'--{k}={v.replace("{}", str(files))}' for k, v in flags.items()
+                       if v is not None)])
   said = ended.stderr
   assert ended.status in (1, 2), said
   assert 'Traceback' not in said and 'was imported' not in said, said
-  named = [value.rpartition('=')[2]] if value else [option, option.replace('_', ' '), "''"]
+  # Of OLD:NEW, the half that is wrong.
+  named = ([value.rpartition('=')[2], *map(repr, value.split(':'))] if value
+           else [option, option.replace('_', ' '), "''"])
   assert any(words in said for words in named), said
   lines = said.splitlines()
   if not lines[0].startswith('FATAL Flags parsing error:'):  # absl's own.
     assert len(lines) == 1 and lines[0].startswith(f'{command}: '), said
   assert ended.stdout == ''
   assert sorted(files.rglob('*')) == before
+
+
+@pytest.mark.parametrize('command', _COMMANDS)
+def test_each_option_of_a_command_is_in_the_table(server, command):
+  described = server.run(f'exporter.{command}:run', argv=[command, '--helpxml']).stdout
+  options = set()
+  for flag in ElementTree.fromstring(described).iter('flag'):
+    # Those of absl itself, and what is only on or off, have no wrong value of ours.
+    if not flag.findtext('file').startswith('absl.') and flag.findtext('type') != 'bool':
+      options.add(flag.findtext('name'))
+  assert options == {*_COMMANDS[command][1], *_TOLD_LATER.get(command, ())}

@@ -39,6 +39,8 @@ def check(directory: str | os.PathLike | None,
 
 
 def _check_directory(directory: str) -> None:
+  if not directory.strip():
+    raise UserError(f'trained_checkpoint_dir is {directory!r}, which names no folder.')
   if is_url(directory) or os.path.isdir(directory):
     return
   prefix = prefix_of(directory)
@@ -51,6 +53,9 @@ def _check_directory(directory: str) -> None:
 
 
 def _check_prefix(prefix: str) -> None:
+  if not prefix.strip():
+    raise UserError(f'trained_checkpoint_prefix is {prefix!r}, which names no checkpoint;'
+                    ' give a path such as training/ckpt-12.')
   if is_url(prefix) or os.path.isfile(f'{prefix}.index'):
     return
   if os.path.isdir(prefix):

@@ -83,6 +83,11 @@ def parse_side_inputs(shapes: str, types: str, names: str) -> list[SideInput]:
   if '' in all_names:
     raise SideInputError(
         f'side_input_names is {names!r}; each side input needs a name.')
+  for name in all_names:
+    if not name.isidentifier():
+      raise SideInputError(
+          f'side_input_names holds {name!r}, which is no argument of a model; a name is'
+          ' made of letters, digits and _.')
   if len(set(all_names)) < len(all_names):
     raise SideInputError(
         f'side_input_names is {names!r}, which names an input twice.')

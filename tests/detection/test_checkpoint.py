@@ -98,7 +98,8 @@ def test_a_checkpoint_of_tf1(tf, find, tmp_path):
     (None, 'checkpoint', ['checkpoint is a file']),
     (None, 'ckpt-11', ["did you mean 'ckpt-1'", 'holds ckpt-1, ckpt-12']),
     (None, 'none/ckpt-1', ['no folder none']),
-    (None, '', ['There is no checkpoint']),
+    (None, '', ["trained_checkpoint_prefix is ''"]),
+    ('', None, ["trained_checkpoint_dir is ''"]),
 ])
 def test_what_is_told_without_tensorflow(
     tmp_path, monkeypatch, directory, prefix, words):
