@@ -25,6 +25,11 @@ def test_declared_messages():
   assert (tries > 0, failures) == (True, 0), printed
 
 
+def test_walk():
+  tries, failures, printed = doctest_jobs.run('exporter.graph.walk', 'reached')
+  assert (tries > 0, failures) == (True, 0), printed
+
+
 @pytest.mark.slow
 @pytest.mark.both_stacks
 def test_export_report_and_slim(exporter_server, folder):

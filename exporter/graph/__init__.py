@@ -10,6 +10,7 @@ What other folders use:
   `resources` are what it looks up.
 * `liveness`: what the kept results need; `checks` tells which asserts stay.
 * `pruning`: takes out the rest; `rewriting` does that to one body.
+* `walk`: how all of these go from node to node.
 * `function_equality`: whether two functions compute the same.
 * `result_selection`: a function that returns some results of another one.
 

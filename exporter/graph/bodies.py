@@ -11,6 +11,8 @@ import functools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from exporter.graph.walk import reached
+
 # The name under which the main graph stands among the function bodies.
 MAIN_GRAPH = ''
 
@@ -132,19 +134,16 @@ class Body:
   def data_edges(self, node_name: str) -> list[Edge]:
     return [edge for edge in self.edges(node_name) if not edge.is_control]
 
+  def sources(self, node_name: str) -> list[str]:
+    """The nodes, without arguments, that a node takes from or waits for."""
+    return [edge.source for edge in self.edges(node_name) if edge.source in self.nodes]
+
   def control_edges(self, node_name: str) -> list[Edge]:
     return [edge for edge in self.edges(node_name) if edge.is_control]
 
   def all_behind(self, names: Iterable[str]) -> set[str]:
     """Some nodes with all that they take from or wait for."""
-    behind: set[str] = set()
-    stack = list(names)
-    while stack:
-      name = stack.pop()
-      if name not in behind and name in self.nodes:
-        behind.add(name)
-        stack.extend(edge.source for edge in self.edges(name))
-    return behind
+    return set(reached((name for name in names if name in self.nodes), self.sources))
 
   @functools.cached_property
   def consumers(self) -> dict[str, set[str]]:

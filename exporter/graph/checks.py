@@ -10,6 +10,7 @@ from typing import Any
 
 from exporter.graph.bodies import Body
 from exporter.graph.op_effects import Effect, OpEffects
+from exporter.graph.walk import reached
 
 # Ops that cost nothing once there is what they look at.
 _FACTS = frozenset({'Const', 'Rank', 'Shape', 'ShapeN', 'Size'})
@@ -44,21 +45,16 @@ def looks_at_live_tensors_alone(
     nodes: (body, node) pairs that are live.
     arguments: (function, position) pairs that are live.
   """
-  seen, stack = set(), [check]
-  while stack:
-    name = stack.pop()
-    for edge in body.data_edges(name):
-      source = edge.source
-      if source in body.arguments:
-        if (body.name, body.arguments[source]) not in arguments:
-          return False
-      elif (body.name, source) not in nodes and source not in seen:
-        if (body.nodes[source].op not in _FACTS
-            and not _only_checks_use(body, source, effects)):
-          return False
-        seen.add(source)
-        stack.append(source)
-  return True
+  def not_live(name: str) -> list[str]:
+    return [edge.source for edge in body.data_edges(name)
+            if edge.source in body.nodes and (body.name, edge.source) not in nodes]
+
+  return all(
+      (name == check or body.nodes[name].op in _FACTS
+       or _only_checks_use(body, name, effects))
+      and all((body.name, body.arguments[edge.source]) in arguments
+              for edge in body.data_edges(name) if edge.source in body.arguments)
+      for name in reached([check], not_live))
 
 
 def _only_checks_use(body: Body, node_name: str, effects: OpEffects) -> bool:
@@ -66,19 +62,14 @@ def _only_checks_use(body: Body, node_name: str, effects: OpEffects) -> bool:
 
   A tensor that nothing takes may have been an output, so it is not one.
   """
-  seen, stack = set(), [node_name]
-  while stack:
-    name = stack.pop()
-    if name in seen:
-      continue
-    seen.add(name)
-    if effects.of(body.nodes[name]) is Effect.CHECKS and not _is_used(body, name):
-      continue
-    consumers = _data_consumers(body, name)
-    if not consumers or name in body.result_nodes:
-      return False
-    stack.extend(consumers)
-  return True
+  def is_end(name: str) -> bool:
+    return effects.of(body.nodes[name]) is Effect.CHECKS and not _is_used(body, name)
+
+  def consumers(name: str) -> list[str]:
+    return [] if is_end(name) else _data_consumers(body, name)
+
+  return all(is_end(name) or consumers(name) and name not in body.result_nodes
+             for name in reached([node_name], consumers))
 
 
 def _data_consumers(body: Body, node_name: str) -> list[str]:
@@ -88,14 +79,7 @@ def _data_consumers(body: Body, node_name: str) -> list[str]:
 
 def _is_used(body: Body, node_name: str) -> bool:
   """Whether anything takes an output of a node, but for identities that end."""
-  seen, stack = set(), [node_name]
-  while stack:
-    name = stack.pop()
-    if name in seen:
-      continue
-    seen.add(name)
-    if name in body.result_nodes or (
-        name != node_name and body.nodes[name].op != 'Identity'):
-      return True
-    stack.extend(_data_consumers(body, name))
-  return False
+  return any(
+      name in body.result_nodes
+      or name != node_name and body.nodes[name].op != 'Identity'
+      for name in reached([node_name], lambda name: _data_consumers(body, name)))

@@ -22,6 +22,7 @@ from exporter.graph.checks import (
     is_bookkeeping, is_check, looks_at_live_tensors_alone)
 from exporter.graph.op_effects import Effect, OpEffects
 from exporter.graph.op_table import MAKES_PRIVATE
+from exporter.graph.walk import reached
 
 # Ops that only hand on: `tf.group` and the identity that stands for an assert.
 _ECHOES = frozenset({'Identity', 'NoOp'})
@@ -146,17 +147,12 @@ class Liveness:
 
   def _mark_effects_behind(self, body: Body, node_name: str) -> None:
     """Marks a check or change that a control edge names, also through echoes."""
-    seen, stack = set(), [node_name]
-    while stack:
-      name = stack.pop()
-      if name in seen or name not in body.nodes:
-        continue
-      seen.add(name)
-      node = body.nodes[name]
-      if self.effects.of(node) is not Effect.NONE:
+    def echoed(name: str) -> list[str]:
+      return body.sources(name) if body.nodes[name].op in _ECHOES else []
+
+    for name in reached([node_name] if node_name in body.nodes else [], echoed):
+      if self.effects.of(body.nodes[name]) is not Effect.NONE:
         self._mark_for_its_effect(body.name, name)
-      elif node.op in _ECHOES:
-        stack.extend(edge.source for edge in body.edges(name))
 
   def _mark_for_its_effect(self, body_name: str, node_name: str) -> None:
     """Marks a check or change, with the checks inside what it calls or names."""

@@ -7,13 +7,14 @@ live checks and changes that stood behind it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from exporter.graph.bodies import MAIN_GRAPH, Body, Call, Edge, call_of, parse_edge
 from exporter.graph.checks import is_bookkeeping
 from exporter.graph.liveness import Liveness
 from exporter.graph.op_effects import Effect
+from exporter.graph.walk import reached
 
 # Attributes that hold one entry for each input or for each output of a call.
 _PER_INPUT = ('Tin',)
@@ -103,17 +104,13 @@ class BodyRewriter:
     """Live nodes that a group waits for and that have a place in time."""
     if self._body.nodes[node_name].op != 'NoOp':
       return []
-    found, stack, seen = [], [node_name], set()
-    while stack:
-      name = stack.pop()
-      if name in seen or name not in self._body.nodes:
-        continue
-      seen.add(name)
-      if self._is_live(name) and self._has_place_in_time(name):
-        found.append(name)
-      else:
-        stack.extend(edge.source for edge in self._body.edges(name))
-    return found
+    return self._first_behind(
+        node_name, lambda name: self._is_live(name) and self._has_place_in_time(name))
+
+  def _first_behind(self, node_name: str, is_meant: Callable[[str], bool]) -> list[str]:
+    """The nodes that are meant, going back from a node and not past them."""
+    return [name for name in reached([node_name], lambda name: (
+        () if is_meant(name) else self._body.sources(name))) if is_meant(name)]
 
   def _live_nodes(self, node_defs: Iterable[Any]) -> list[Any]:
     nodes = [node for node in node_defs if self._is_live(node.name)]
@@ -172,17 +169,7 @@ class BodyRewriter:
   def _live_nodes_behind(self, dead: str) -> frozenset[str]:
     """The nearest live nodes that a dead node would have waited for."""
     if dead not in self._live_behind:
-      found, seen, stack = set(), set(), [dead]
-      while stack:
-        name = stack.pop()
-        if name in seen or name not in self._body.nodes:
-          continue
-        seen.add(name)
-        if not self._is_live(name):
-          stack.extend(edge.source for edge in self._body.edges(name))
-        else:
-          found.add(name)
-      self._live_behind[dead] = frozenset(found)
+      self._live_behind[dead] = frozenset(self._first_behind(dead, self._is_live))
     return self._live_behind[dead]
 
   def _drop_colocation_with_dead(self, node: Any) -> None:

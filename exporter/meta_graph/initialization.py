@@ -9,6 +9,7 @@ from typing import Any
 from exporter.graph.bodies import MAIN_GRAPH, Body, Edge, call_of, parse_edge
 from exporter.graph.op_effects import Effect, OpEffects
 from exporter.graph.resources import Resource, resource_of
+from exporter.graph.walk import reached
 
 # Where TF1 names the ops that loaders run.
 _LOADED = ('saved_model_main_op', 'legacy_init_op')
@@ -125,15 +126,8 @@ def _is_group(main: Body, name: str) -> bool:
 
 def _walk(main: Body, names: Collection[str]) -> Iterator[str]:
   """Some nodes, and where these are groups what they group."""
-  stack, seen = list(names), set()
-  while stack:
-    name = stack.pop()
-    if name in seen:
-      continue
-    seen.add(name)
-    yield name
-    if _is_group(main, name):
-      stack.extend(edge.source for edge in main.edges(name))
+  return reached(
+      names, lambda name: main.sources(name) if _is_group(main, name) else ())
 
 
 class _Fillers:
@@ -147,17 +141,11 @@ class _Fillers:
     """What running a node of the main graph changes, with all that runs before."""
     main = self._bodies[MAIN_GRAPH]
     found: set[Resource] = set()
-    stack, seen = [name], set()
-    while stack:
-      name = stack.pop()
-      if name in seen:
-        continue
-      seen.add(name)
-      filled = self._of(MAIN_GRAPH, name, {})
+    for behind in main.all_behind([name]):
+      filled = self._of(MAIN_GRAPH, behind, {})
       if filled is None:
         return None
       found |= filled
-      stack.extend(edge.source for edge in main.edges(name))
     return found
 
   def _of(self, body_name: str, name: str,

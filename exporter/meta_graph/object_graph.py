@@ -8,10 +8,11 @@ graph still reads. Everything else (layers, optimizers, their functions) is gone
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from exporter.graph.bodies import Body
+from exporter.graph.walk import reached
 
 CALL = '__call__'
 SIGNATURES = 'signatures'
@@ -249,19 +250,14 @@ def captured_objects(
     ids: of what is captured.
     live_captures: gives what one of its functions captures and uses.
   """
-  seen: dict[int, None]
-  seen, stack = {}, list(reversed(ids))
-  while stack:
-    node_id = stack.pop()
-    if node_id in seen:
-      continue
-    seen[node_id] = None
+  def made_from(node_id: int) -> Iterator[int]:
     node = object_graph.nodes[node_id]
     for name in concrete_names(node):
-      stack.extend(live_captures(concrete_function(object_graph, name)))
+      yield from live_captures(concrete_function(object_graph, name))
     if node.WhichOneof('kind') in ('resource', 'user_object'):
-      stack.extend(child.node_id for child in node.children)
-  return list(seen)
+      yield from (child.node_id for child in node.children)
+
+  return list(reached(reversed(ids), made_from))
 
 
 def initializers(object_graph: Any) -> dict[int, list[str]]:

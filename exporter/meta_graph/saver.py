@@ -202,20 +202,12 @@ def _restores_behind(body: Body, restore_op: str | None) -> list[str]:
   """RestoreV2 nodes of a restore function, or behind a node of the main graph."""
   if restore_op is None:
     return [name for name, node in body.nodes.items() if node.op == 'RestoreV2']
-  seen, stack, found = set(), [restore_op], []
-  while stack:
-    name = stack.pop()
-    if name in seen:
-      continue
-    seen.add(name)
-    if body.nodes[name].op in _OLD_RESTORES:
-      raise UserError(
-          'The SavedModel has a checkpoint of the old format V1; load and save it'
-          ' with a current TensorFlow first.')
-    if body.nodes[name].op == 'RestoreV2':
-      found.append(name)
-    stack.extend(edge.source for edge in body.edges(name))
-  return sorted(found)
+  behind = body.all_behind([restore_op])
+  if any(body.nodes[name].op in _OLD_RESTORES for name in behind):
+    raise UserError(
+        'The SavedModel has a checkpoint of the old format V1; load and save it'
+        ' with a current TensorFlow first.')
+  return sorted(name for name in behind if body.nodes[name].op == 'RestoreV2')
 
 
 def _assignments(body: Body, restore: str) -> list[tuple[int, str, bytes]]:
