@@ -10,7 +10,6 @@ from exporter.saved_model.files import SavedModelFiles
 from exporter.saved_model import writing
 
 tf = pytest.importorskip('tensorflow')
-pytestmark = pytest.mark.both_stacks
 
 
 @pytest.fixture(scope='module')
@@ -47,6 +46,7 @@ def _run(saved_model_dir):
       env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'})
 
 
+@pytest.mark.both_stacks
 def test_finds_none_in_a_lean_model(lean):
   result = _run(lean)
   assert result.returncode == 0, result.stderr
@@ -84,6 +84,7 @@ def test_says_what_is_wrong_with_a_folder(tmp_path):
   assert 'Traceback' not in result.stderr
 
 
+@pytest.mark.both_stacks
 def test_writes_in_loops_and_branches_are_alive(tmp_path):
   class Model(tf.Module):
 

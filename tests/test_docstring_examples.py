@@ -31,7 +31,6 @@ def test_walk():
 
 
 @pytest.mark.slow
-@pytest.mark.both_stacks
 def test_export_report_and_slim(exporter_server, folder):
   # In this order: the others read what the first one writes.
   for module, name in (('exporter.exporter_lib_v2', 'export_inference_graph'),

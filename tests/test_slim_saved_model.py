@@ -21,8 +21,6 @@ from exporter.saved_model.files import SavedModelFiles
 from exporter.slimming import contents_of, slim_saved_model
 
 tf = pytest.importorskip('tensorflow')
-pytestmark = pytest.mark.both_stacks
-
 _X = np.float32([1, 2, 3])
 
 
@@ -75,6 +73,7 @@ def _run(folder, signature='serving_default'):
   return {key: value.numpy() for key, value in loaded(x=tf.constant(_X)).items()}
 
 
+@pytest.mark.both_stacks
 def test_keeps_the_selected_outputs_and_what_they_need(source, tmp_path):
   before = _digest(source)
   report = _slim(source, tmp_path / 'slim')
@@ -102,6 +101,7 @@ def test_slimming_twice_changes_nothing_more(source, tmp_path):
   assert _digest(tmp_path / 'once') == _digest(tmp_path / 'twice')
 
 
+@pytest.mark.both_stacks
 def test_other_signatures_stay_when_asked_for(source, tmp_path):
   report = _slim(source, tmp_path / 'slim', keep_other_signatures=True)
   assert report.dropped_signatures == ()
@@ -123,6 +123,7 @@ def test_dry_run_reports_the_same_and_writes_nothing(source, tmp_path):
   assert planned == _slim(source, tmp_path / 'slim')
 
 
+@pytest.mark.both_stacks
 def test_in_place_replaces_it_and_keeps_foreign_files(source):
   (source / 'LICENSE').write_text('somebody else\'s')
   _slim(source, None, in_place=True)
@@ -275,6 +276,7 @@ def _command(*flags):
   return [sys.executable, '-m', 'exporter.slim_saved_model', *map(str, flags)]
 
 
+@pytest.mark.both_stacks
 def test_command_line_prints_what_has_gone(source, tmp_path):
   done = subprocess.run(
       _command(f'--saved_model_dir={source}', '--output_keys=s*',

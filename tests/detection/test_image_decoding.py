@@ -5,7 +5,7 @@ import pytest
 from families import SSD_ENCODED, SSD_TF_EXAMPLE
 from image_files import STILL, write_image_files
 
-pytestmark = [pytest.mark.slow, pytest.mark.both_stacks]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope='module')
@@ -21,6 +21,7 @@ def decoded(folder, exporter_server):
   return exporter_server.run('image_jobs:decode', paths).ok().value
 
 
+@pytest.mark.both_stacks
 @pytest.mark.parametrize('name', STILL)
 def test_pixels_are_stocks(decoded, name):
   stock, ours, stock_example, our_example = decoded[name]
@@ -34,6 +35,7 @@ def test_most_kinds_can_be_decoded(decoded):
   assert failed <= {'gray.bmp', 'cmyk.jpg'}, failed
 
 
+@pytest.mark.both_stacks
 @pytest.mark.parametrize('name', ['still', 'moving'])
 def test_gif_is_its_first_frame(decoded, name):
   _, ours, _, our_example = decoded[f'{name}.gif']

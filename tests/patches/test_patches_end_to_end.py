@@ -66,7 +66,7 @@ def _export(root, exports, target, *flags):
       f'--output_directory={target}', *flags)
 
 
-@pytest.mark.both_stacks
+@pytest.mark.oldest_stack
 def test_five_keys_are_exported_as_stock_and_ours_have_them(
     dropping, exports, tmp_path):
   done = _export(dropping, exports, tmp_path / 'five', f'--output_keys={FIVE_KEYS}')

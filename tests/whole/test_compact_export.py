@@ -12,7 +12,7 @@ from exporter.output_keys import OutputSelection
 from exports import assert_same
 from families import DEEPMAC, FIVE_KEYS, MASK_RCNN, SSD, SSD_FLOAT
 
-pytestmark = [pytest.mark.slow, pytest.mark.both_stacks]
+pytestmark = pytest.mark.slow
 
 _MASK_RCNN_FLOAT = dataclasses.replace(
     MASK_RCNN, input_type='float_image_tensor', batch=2)
@@ -47,7 +47,12 @@ _CASES = [
 ]
 
 
-@pytest.fixture(scope='module', params=_CASES, ids=lambda case: case.name)
+def _param(case):
+  marks = [pytest.mark.both_stacks] if case in _CASES[:1] else []
+  return pytest.param(case, marks=marks, id=case.name)
+
+
+@pytest.fixture(scope='module', params=map(_param, _CASES))
 def case(request, exports):
   case = request.param
   options = dict(case.options)

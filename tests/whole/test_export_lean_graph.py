@@ -40,7 +40,6 @@ def test_every_node_is_needed_and_the_body_stands_once(exports, walk, family):
       with_convolutions[0])
 
 
-@pytest.mark.both_stacks
 def test_walk_finds_what_stock_leaves(exports, walk):
   facts = walk(exports.stock(MASK_RCNN))
   assert len(facts['unreached_nodes']) > 100
@@ -52,7 +51,6 @@ def boxes_only(exports):
   return exports.exported(MASK_RCNN, _BOXES)
 
 
-@pytest.mark.both_stacks
 def test_dropping_the_masks_drops_the_mask_head(exports, walk, boxes_only):
   with_masks, without = walk(exports.selected(MASK_RCNN)), walk(boxes_only)
   _assert_lean(without)
@@ -75,8 +73,7 @@ def test_dropped_variables_are_not_in_the_file(boxes_only, walk, loader_server):
 
 
 @pytest.mark.both_stacks
-def test_exported_checkpoint_stays_complete(exports, boxes_only, loader_server,
-                                            tmp_path):
+def test_exported_checkpoint_stays_complete(exports, loader_server, tmp_path):
   """Of the trained checkpoint, all but the book-keeping of saving itself."""
   def values(folder, name):
     loader_server.run('load_jobs:checkpoint_entries', folder / 'ckpt-0',
@@ -85,7 +82,7 @@ def test_exported_checkpoint_stays_complete(exports, boxes_only, loader_server,
       return {key: f[key] for key in f if not key.startswith('save_counter')}
 
   trained = values(exports.checkpoint(MASK_RCNN.name), 'trained.npz')
-  exported = values(boxes_only / 'checkpoint', 'exported.npz')
+  exported = values(exports.selected(MASK_RCNN) / 'checkpoint', 'exported.npz')
   assert len(trained) > 200
   assert_same(exported, trained)
 

@@ -18,7 +18,6 @@ def _entries(folder):
       str(folder / 'saved_model' / 'variables' / 'variables'), None)
 
 
-@pytest.mark.both_stacks
 def test_signatures_share_one_body(exports, exporter_server, tmp_path, image):
   target = tmp_path / 'exported'
   exporter_server.run(_MAIN, argv=[
