@@ -5,6 +5,7 @@ Pure Python, so that a shape that no model takes is told before TensorFlow is im
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Optional
 
@@ -17,6 +18,9 @@ _CHANNELS = 3
 # These take one file an image, so that their shape is the batch alone.
 _OF_STRINGS = ('encoded_image_string_tensor', 'tf_example')
 _UNKNOWN = ('-1', 'none', '?')
+_SIZE = re.compile('[0-9]{1,19}')
+# Of an image, to the ops that resize it.
+_LARGEST = 2**31 - 1
 
 # What upstream's modules take whose batch is unknown, so that a model may refuse it.
 _UNKNOWN_BATCH = {'float_image_tensor': (None, None, None, _CHANNELS),
@@ -92,11 +96,11 @@ def _size(entry, shape) -> int | None:
   if text.lower() in _UNKNOWN:
     return None
   # Not int(), which takes 1_0, +1 and digits of other scripts.
-  if not (text.isascii() and text.isdigit()) or int(text) < 1:
-    raise UserError(
-        f'input_shape is {_text(shape)}, and {text!r} is no size; sizes are whole'
-        ' numbers of 1 or more, -1 where unknown.')
-  return int(text)
+  if _SIZE.fullmatch(text) and 1 <= int(text) <= _LARGEST:
+    return int(text)
+  raise UserError(
+      f'input_shape is {_text(shape)}, and {text!r} is no size; sizes are whole'
+      f' numbers of 1 or more, up to {_LARGEST}, -1 where unknown.')
 
 
 def _dimensions(sizes: InputShape) -> str:

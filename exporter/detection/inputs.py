@@ -25,6 +25,10 @@ _TYPES = ('bfloat16', 'bool', 'float16', 'float32', 'float64', 'int16', 'int32',
           'int64', 'int8', 'string', 'uint16', 'uint32', 'uint64', 'uint8')
 
 
+# The most that a dimension of a tensor can have.
+_LARGEST_SIZE = 2**63 - 1
+
+
 class SideInputError(UserError):
   """The side input flags are malformed or do not fit together."""
 
@@ -105,10 +109,11 @@ def _parse_shape(text: str) -> tuple[int | None, ...]:
     numbers = [int(size) for size in sizes if size]
   except ValueError:
     numbers = None
-  if numbers is None or len(numbers) != len(sizes) or min(numbers, default=0) < -1:
+  if numbers is None or len(numbers) != len(sizes) or not all(
+      -1 <= number <= _LARGEST_SIZE for number in numbers):
     raise SideInputError(
         f'side_input_shapes holds {text!r}; a shape is whole numbers separated by'
-        ' commas, -1 for an unknown size, and / stands between shapes.')
+        f' commas, up to {_LARGEST_SIZE}, -1 for an unknown size, and / stands between shapes.')
   return tuple(None if number == -1 else number for number in numbers)
 
 

@@ -28,6 +28,8 @@ def test_shapes(shape, input_type, sizes):
     ('1,64O,640,3', 'image_tensor', ["'64O' is no size"]),
     ('1,6.5,640,3', 'image_tensor', ["'6.5' is no size"]),
     ('1,1_0,640,3', 'image_tensor', ["'1_0' is no size"]),
+    ('1,2147483648,640,3', 'image_tensor', ["'2147483648' is no size"]),
+    ('9' * 5000, 'tf_example', ['is no size']),
     ('', 'image_tensor', ["input_shape is ''"]),
     ([1, True, 2, 3], 'image_tensor', ["'True' is no size"]),
 ])

@@ -51,7 +51,7 @@ def test_misspelt_type_names_the_nearest():
 
 
 @pytest.mark.parametrize('shape', [
-    '1,a', '1,,2', '1.5', '[1,2]', '1;2', '-2', '2**9', '1,-1,-3', '(1,)', ','])
+    '1,a', '1,,2', '1.5', '[1,2]', '1;2', '-2', '2**9', '1,-1,-3', '(1,)', ',', f'1,{2**63}'])
 def test_malformed_shapes(shape):
   with pytest.raises(SideInputError, match='side_input_shapes holds') as e:
     parse_side_inputs(shape, 'float', 'a')
