@@ -106,7 +106,7 @@ def _check_known(flag: str, renamed: Mapping[str, str], names: Iterable[str],
                       f' {", ".join(known) or "none"}.')
 
 
-def _parse(flag: str, text: str | None, pattern: re.Pattern,
+def _parse(flag: str, text: str | None, pattern: re.Pattern[str],
            accepted: str) -> dict[str, str]:
   renamed: dict[str, str] = {}
   if text is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from exporter.renaming import Renaming
 from exporter.saved_model.files import SavedModelFiles
@@ -12,6 +13,9 @@ from exporter.saved_model.signature import Signature, read_signatures
 from exporter.serving import response_size
 from exporter.serving.comparison import Comparison
 from exporter.serving.response_size import ResponseSize
+
+if TYPE_CHECKING:  # It imports TensorFlow.
+  from exporter.meta_graph.pruning import Pruned
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +74,9 @@ class SlimReport:
   renaming: Renaming = Renaming()
 
 
-def report(source: SavedModelFiles, lean, pruned, outputs: Mapping[str, Sequence[str]],
-           renaming: Renaming, moved: tuple[MovedTensor, ...]) -> SlimReport:
+def report(source: SavedModelFiles, lean: Any, pruned: Pruned,
+           outputs: Mapping[str, Sequence[str]], renaming: Renaming,
+           moved: tuple[MovedTensor, ...]) -> SlimReport:
   primary = signature_of(source, next(iter(outputs)))
   kept = _renamed(primary, outputs[primary.name], renaming)
   return SlimReport(
@@ -102,8 +107,8 @@ def signature_of(source: SavedModelFiles, name: str) -> Signature:
       source.directory, source.serving_graph.meta_info_def.tags)[name]
 
 
-def contents(source: SavedModelFiles, saved_model, meta_graph, signature: Signature,
-             entries: dict[str, str] | None = None) -> Contents:
+def contents(source: SavedModelFiles, saved_model: Any, meta_graph: Any,
+             signature: Signature, entries: dict[str, str] | None = None) -> Contents:
   """Counts what a SavedModel proto holds.
 
   Args:

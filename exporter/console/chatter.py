@@ -19,6 +19,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from typing import TextIO
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _STDERR = 2
@@ -89,7 +90,9 @@ def _routed() -> Iterator[None]:
   root.handlers = [_Router()]
   root.setLevel(logging.INFO)
 
-  def show_warning(message, category, filename, lineno, file=None, line=None):
+  def show_warning(message: Warning | str, category: type[Warning], filename: str,
+                   lineno: int, file: TextIO | None = None,
+                   line: str | None = None) -> None:
     text = warnings.formatwarning(message, category, filename, lineno, line)
     _write(text, filename)
 
@@ -103,12 +106,12 @@ def _routed() -> Iterator[None]:
 
 class _Router(logging.Handler):
 
-  def __init__(self):
+  def __init__(self) -> None:
     super().__init__()
     self._with_place = logging.Formatter(
         '%(levelname).1s %(asctime)s %(filename)s:%(lineno)d] %(message)s')
 
-  def emit(self, record):
+  def emit(self, record: logging.LogRecord) -> None:
     ours = record.pathname.startswith(_PACKAGE)
     text = record.getMessage() if ours else self._with_place.format(record)
     _write(f'{text}\n', record.pathname)

@@ -8,7 +8,7 @@ from exporter.errors import UserError
 from exporter.paths.urls import check_is_local
 
 
-def read_bytes(path: str | os.PathLike, what: str,
+def read_bytes(path: str | os.PathLike[str], what: str,
                error: type[UserError] = UserError) -> bytes:
   """What is in a file.
 
@@ -31,7 +31,7 @@ def read_bytes(path: str | os.PathLike, what: str,
     raise error(f'The {what} {path} cannot be read: {e.strerror or e}.') from e
 
 
-def read_text(path: str | os.PathLike, what: str,
+def read_text(path: str | os.PathLike[str], what: str,
               error: type[UserError] = UserError) -> str:
   """The text of a UTF-8 file, without a byte order mark, its lines ended by `\\n`.
 

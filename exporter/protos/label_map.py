@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+from typing import Any
 
 from exporter.errors import UserError
 from exporter.paths.reading import read_text
@@ -17,7 +18,7 @@ from exporter.protos.declared import message_class
 _ITEM = {'name': (1, 'string'), 'id': (2, 'int32'), 'display_name': (3, 'string')}
 
 
-def read(path: str | os.PathLike) -> dict[int, str]:
+def read(path: str | os.PathLike[str]) -> dict[int, str]:
   """What each class is called, by its id: `display_name`, or else `name`.
 
   Args:
@@ -43,7 +44,7 @@ def read(path: str | os.PathLike) -> dict[int, str]:
   return names
 
 
-def _parse(path, text: str):
+def _parse(path: str | os.PathLike[str], text: str) -> Any:
   from google.protobuf import text_format
   try:
     # Keypoints, hierarchies and frequencies are none of our business.
@@ -53,7 +54,7 @@ def _parse(path, text: str):
 
 
 @functools.cache
-def _label_map_class():
+def _label_map_class() -> type:
   return message_class(
       'exporter.protos.label_map',
       {'Item': _ITEM, 'LabelMap': {'item': (1, 'Item*')}}, 'LabelMap', syntax='proto2')

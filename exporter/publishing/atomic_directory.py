@@ -29,7 +29,7 @@ from exporter.publishing.names_beside import beside
 try:
   import fcntl
 except ImportError:  # Windows, where what killed runs leave is not cleared away.
-  fcntl = None
+  fcntl = None  # type: ignore[assignment]
 
 _INCOMPLETE = 'incomplete'
 

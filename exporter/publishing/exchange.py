@@ -67,10 +67,10 @@ def _exchange_in_one_step(one: str, other: str) -> bool:
     return False
   paths = os.fsencode(one), os.fsencode(other)
   if hasattr(library, 'renameat2'):
-    return library.renameat2(
-        _AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE) == 0
+    return bool(library.renameat2(
+        _AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE) == 0)
   if hasattr(library, 'renamex_np'):  # macOS.
-    return library.renamex_np(*paths, _RENAME_SWAP) == 0
+    return bool(library.renamex_np(*paths, _RENAME_SWAP) == 0)
   return False
 
 

@@ -43,7 +43,7 @@ def carry(source: str, target: str, owned: Collection[str], below: str = '') -> 
       link(entry.path, new)
 
 
-def _carry_folder(source, target, owned, path) -> None:
+def _carry_folder(source: str, target: str, owned: Collection[str], path: str) -> None:
   old, new = os.path.join(source, path), os.path.join(target, path)
   if os.path.lexists(new) and not _is_folder(new):
     raise UserError(

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from exporter.errors import UserError
 from exporter.paths import plain_paths
 from exporter.saved_model.files import SavedModelFiles
-from exporter.saved_model.signature import DEFAULT_SIGNATURE, Signature, read_signature
+from exporter.saved_model.signature import DEFAULT_SIGNATURE as DEFAULT_SIGNATURE
+from exporter.saved_model.signature import Signature, read_signature
 from exporter.serving import image_request
 
 FILE = os.path.join('assets.extra', 'tf_serving_warmup_requests')
