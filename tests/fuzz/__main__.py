@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import functools
 import os
 import pathlib
 import shutil
@@ -28,13 +29,14 @@ def main() -> int:
   options = _parse()
   from exporter.detection import environment
   environment.check_tensorflow()
-  run_seeds = _damaged(options.damage) if options.damage else _random
+  from processes import run_apart
+  run_seed = _damaged(options.damage) if options.damage else _random()
   verdicts: collections.Counter[str] = collections.Counter()
   start, compared, has_failed = time.time(), 0, False
   for kind in ['damage'] if options.damage else options.kind.split(','):
     for seed in options.seeds:
       folder = pathlib.Path(tempfile.mkdtemp(prefix=f'fuzz_{kind}_{seed}_'))
-      outcome = run_seeds(kind, seed, folder)
+      outcome = run_apart(functools.partial(run_seed, kind, seed, folder))
       verdicts[outcome.verdict] += 1
       compared += outcome.compared
       has_failed |= outcome.is_fault
@@ -49,12 +51,15 @@ def main() -> int:
   return int(has_failed)
 
 
-def _random(kind: str, seed: int, folder: pathlib.Path):
+def _random():
   import differential
   from absl import logging
   logging.set_verbosity(logging.ERROR)  # TensorFlow warns of gradients.
-  differential.without_grappler()
-  return differential.run_seed(kind, seed, folder)
+
+  def run(kind: str, seed: int, folder: pathlib.Path):
+    differential.without_grappler()
+    return differential.run_seed(kind, seed, folder)
+  return run
 
 
 def _damaged(model: str):

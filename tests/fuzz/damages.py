@@ -1,14 +1,12 @@
 """Damages the `saved_model.pb` of a model, slims what is left, and loads that.
 
     outcome = run_seed('exported/saved_model', 17, folder)
-    outcome.verdict        # 'loads', 'refused', 'wrong', 'traceback' or 'killed'
+    outcome.verdict        # 'loads', 'refused', 'wrong' or 'traceback'
 """
 
 from __future__ import annotations
 
-import os
 import pathlib
-import pickle
 import random
 import shutil
 import traceback
@@ -23,25 +21,7 @@ from outcome import Outcome, in_short
 
 
 def run_seed(model: str, seed: int, folder: pathlib.Path) -> Outcome:
-  """Tries one damage in a process of its own, as TensorFlow may end with it.
-
-  Call it from a process that has imported TensorFlow and not used it.
-  """
-  read_end, write_end = os.pipe()
-  child = os.fork()
-  if not child:
-    os.close(read_end)
-    with os.fdopen(write_end, 'wb') as pipe:
-      pickle.dump(_run(model, seed, folder), pipe)
-    os._exit(0)
-  os.close(write_end)
-  with os.fdopen(read_end, 'rb') as pipe:
-    told = pipe.read()
-  _, status = os.waitpid(child, 0)
-  return pickle.loads(told) if told else Outcome('killed', f'status {status}')
-
-
-def _run(model: str, seed: int, folder: pathlib.Path) -> Outcome:
+  """Tries one damage on a copy of a model, in an empty folder."""
   rng = random.Random(seed)
   source, slim = folder / 'source', folder / 'slim'
   shutil.copytree(model, source)
