@@ -6,8 +6,9 @@ import atexit
 import contextlib
 import dataclasses
 import gc
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from absl import app
 from absl import flags
@@ -47,11 +48,30 @@ def run(main: Callable[[], int | None], name: str,
   atexit.register(gc.freeze)
   arguments = sys.argv[1:]
   all_is_shown = contextlib.nullcontext(contextlib.nullcontext)
-  with all_is_shown if chatter.is_asked_for(arguments) else chatter.kept() as routed:
+  with all_is_shown if chatter.is_asked_for(arguments) else chatter.kept() as routed, \
+      _reader_may_leave():
     if before_flags is not None:
       with routed():
         before_flags(arguments)
     app.run(lambda argv: _status(main, name, argv, routed))
+
+
+@contextlib.contextmanager
+def _reader_may_leave() -> Iterator[None]:
+  """Ends without a word where who reads the output, such as `head`, has seen enough."""
+  try:
+    try:
+      yield
+    finally:
+      sys.stdout.flush()
+  except BrokenPipeError:
+    try:
+      print(flush=True)  # What could not be written may be forgotten already.
+    except BrokenPipeError:
+      # Python will flush once more when it ends.
+      os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+      sys.exit(1)
+    raise  # Another pipe.
 
 
 def _status(main: Callable[[], int | None], name: str, argv: list[str],
