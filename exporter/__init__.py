@@ -1,7 +1,8 @@
 """Exports detection models with only the outputs that are wanted.
 
-People start at `exporter_main_v2`, `slim_saved_model`, `payload`, `dead_nodes` or
-`triton_config`; programs import `exporter_lib_v2` and `slimming`.
+People start at `exporter_main_v2`, `slim_saved_model`, `payload`, `draw_detections`,
+`detect_images`, `dead_nodes` or `triton_config`; programs import `exporter_lib_v2` and
+`slimming`.
 """
 
 import sys
