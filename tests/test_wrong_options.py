@@ -51,7 +51,7 @@ _COMMANDS = {
          'input_shape': (_EMPTY, 'many', '-7,1,1,3', '1,2', '9' * 40),
          'serving_version': (*_INTEGER, '0'),
          'trained_checkpoint_dir': (_EMPTY, _MISSING, '{}/rubbish'),
-         'output_directory': ('{}/rubbish', '{}/rubbish/below')}),
+         'output_directory': ('{}/rubbish', '{}/rubbish/below', '~/out')}),
     'slim_saved_model': (
         {**_MODEL_FLAG, 'output_keys': 'a', 'output_directory': '{}/out'},
         {'saved_model_dir': (_MISSING, '{}/rubbish', '{}/folder'),
@@ -59,7 +59,8 @@ _COMMANDS = {
          'exclude_output_keys': (_EMPTY,), 'serving_version': (*_INTEGER, '0'),
          'warmup_image': _IMAGE, 'tag_set': (_EMPTY, ','), 'image': _IMAGE,
          'rename': (*_NAMES, 'one:class'), 'rename_signature': (*_NAMES, 'one:__two'),
-         'output_directory': (_EMPTY, '{}/rubbish', '{}/rubbish/below', '{}/model')}),
+         'output_directory': (
+             _EMPTY, '{}/rubbish', '{}/rubbish/below', '{}/model', '~/out')}),
     'payload': (
         _MODEL_FLAG,
         {'saved_model_dir': _MODEL, 'compare': (_MISSING, '{}/rubbish', '{}/folder'),

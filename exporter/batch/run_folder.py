@@ -19,6 +19,7 @@ from pyarrow import parquet
 
 from exporter.batch.storage import Folder
 from exporter.errors import UserError
+from exporter.paths.home_folders import check_is_expanded
 
 # Readers of a folder of Parquet files pass over what begins so.
 _RUN = '_run'
@@ -65,8 +66,9 @@ class RunFolder:
       settings: of this run, by the names that the user knows.
 
     Raises:
-      UserError: what is in the folder does not fit.
+      UserError: what is in the folder does not fit, or its name begins with `~`.
     """
+    check_is_expanded(self.folder.path, 'output directory')
     names, of_run = self.folder.names(), self._run.names()
     if mode == 'begin' and (names - {_RUN} or _SETTINGS in of_run):
       raise UserError(

@@ -6,5 +6,6 @@ same trouble with brackets as what reads a SavedModel, and neither knows the oth
 * `urls`: tells URLs, and refuses them where only a local path can be read.
 * `reading`: what is in a file, and one sentence for whatever keeps that from working.
 * `plain_paths`: a place without brackets for tools that take them for patterns.
+* `home_folders`: refuses `~` where it would become the name of a folder.
 * `profiles`: where the profiles lie that come with the package.
 """

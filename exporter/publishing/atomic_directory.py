@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Collection, Iterator
 
 from exporter.errors import UserError
+from exporter.paths.home_folders import check_is_expanded
 from exporter.paths.urls import is_url
 from exporter.publishing import exchange
 from exporter.publishing import others_files
@@ -42,11 +43,12 @@ def check_writable(target: str, folders: Collection[str] = ()) -> None:
     folders: names that will be folders in it.
 
   Raises:
-    UserError: `target` is a file, one of `folders` is a file in it, or the
+    UserError: `target` begins with `~` or is a file, one of `folders` is a file in it, or the
       folder above cannot be written to.
   """
   if is_url(target):
     return
+  check_is_expanded(target, 'output directory')
   if os.path.lexists(target) and not os.path.isdir(target):
     what = (f'a link to {os.readlink(target)}, which is no folder'
             if os.path.islink(target) else 'a file')

@@ -82,3 +82,8 @@ def test_file_appears_complete_or_not_at_all(run):
   assert folder.names() == set()
   folder.write('part', b'whole')
   assert folder.names() == {'part'} and folder.read('part') == b'whole'
+
+
+def test_a_folder_named_as_a_home_is_none():
+  with pytest.raises(UserError, match='The output directory ~/found begins with'):
+    RunFolder('~/found', 'parquet').check('begin', {})
