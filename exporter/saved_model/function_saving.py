@@ -8,9 +8,11 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
+from exporter.meta_graph import object_graph
+from exporter.meta_graph.saved_variables import Checkpoint
 from exporter.saved_model import tensorflow_api
 from exporter.saved_model.files import SavedModelFiles
-from exporter.saved_model.writing import prune, write
+from exporter.saved_model.writing import object_graph_of, prune, write
 
 
 def save_lean(functions: Mapping[str, Any], target: str) -> None:
@@ -30,12 +32,28 @@ def save_lean(functions: Mapping[str, Any], target: str) -> None:
   root.__call__ = tf.function(_positional(main, input_signature),
                               input_signature=input_signature, autograph=False)
   with tempfile.TemporaryDirectory(dir=os.path.dirname(target)) as unpruned:
-    tf.saved_model.save(root, unpruned, signatures=dict(functions),
-                        options=tensorflow_api.save_options())
-    source = SavedModelFiles.open(unpruned)
+    source = _unpruned(root, functions, unpruned)
+    # tf.saved_model.save would write them too, only to be read and written again.
+    variables = {object_graph.checkpoint_key(i): variable
+                 for i, variable in enumerate(root.variables)}
     lean, pruned = prune(source, {
-        name: list(function.structured_outputs) for name, function in functions.items()})
-    write(lean, pruned, source, target)
+        name: list(function.structured_outputs) for name, function in functions.items()},
+                         Checkpoint(object_graph_of(source.serving_graph)))
+    write(lean, pruned, source, target, variables)
+
+
+def _unpruned(root: Any, functions: Mapping[str, Any], folder: str) -> SavedModelFiles:
+  """What saving `root` would write to a folder, without the variables."""
+  import tensorflow as tf
+  from tensorflow.core.protobuf import saved_model_pb2
+  path = os.path.join(folder, 'meta_graph.pb')
+  tensorflow_api.export_meta_graph(root, path, dict(functions))
+  saved_model = saved_model_pb2.SavedModel(
+      saved_model_schema_version=tf.saved_model.SAVED_MODEL_SCHEMA_VERSION)
+  meta_graph = saved_model.meta_graphs.add()
+  with open(path, 'rb') as f:
+    meta_graph.ParseFromString(f.read())
+  return SavedModelFiles(folder, saved_model, meta_graph)
 
 
 def _variables(functions: Iterable[Any]) -> list[Any]:

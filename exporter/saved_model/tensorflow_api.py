@@ -21,6 +21,18 @@ def save_options() -> Any:
       if _takes(tf.saved_model.SaveOptions, name)})
 
 
+def export_meta_graph(root: Any, path: str, signatures: Any) -> None:
+  """What `tf.saved_model.save` makes before it writes variables: a MetaGraphDef.
+
+  Args:
+    root: the object to save.
+    path: the file to write.
+    signatures: concrete functions by name.
+  """
+  from tensorflow.python.saved_model import save
+  save.export_meta_graph(root, path, signatures=signatures, options=save_options())
+
+
 def function_graph(function_def: Any) -> Any:
   """Imports a FunctionDef, with those that it calls, from the default graph."""
   from tensorflow.python.framework import function_def_to_graph

@@ -1,4 +1,4 @@
-"""Copies chosen entries of a checkpoint, without holding it in memory.
+"""Writes a checkpoint: chosen entries of another, without holding it, or variables.
 
 TensorFlow's own ops read and write the files, a few hundred MB at a time; what
 does not fit into one portion becomes a further shard of the same checkpoint.
@@ -7,7 +7,7 @@ does not fit into one portion becomes a further shard of the same checkpoint.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from exporter.errors import UserError
@@ -36,20 +36,29 @@ def copy_entries(source: str, target: str, entries: Mapping[str, str],
   Raises:
     UserError: `source` is missing, damaged, or lacks one of the keys.
   """
-  import tensorflow as tf
   sizes, dtypes = _describe(source, entries.values())
-  parts: list[str] = []
   with plain_paths.of_checkpoint(source) as plain:
-    for keys in _portions(entries, sizes, portion_bytes):
-      prefix = f'{target}_part_{len(parts):05d}'
-      # The object graph goes with the first, so that a small model has one shard.
-      further = ({_OBJECT_GRAPH_KEY: object_graph}
-                 if object_graph and not parts else {})
-      _copy_portion(plain, prefix, {key: entries[key] for key in keys}, dtypes,
-                    further)
-      parts.append(prefix)
-  tf.raw_ops.MergeV2Checkpoints(checkpoint_prefixes=parts,
-                                destination_prefix=target, delete_old_dirs=False)
+    _write(target, {key: sizes[entries[key]] for key in entries},
+           lambda keys: _read(plain, [entries[key] for key in keys], dtypes),
+           object_graph, portion_bytes)
+
+
+def write_variables(target: str, variables: Mapping[str, Any],
+                    object_graph: bytes | None = None,
+                    portion_bytes: int = _PORTION_BYTES) -> None:
+  """Writes the checkpoint `target` with the values that variables have.
+
+  Args:
+    target: path prefix of the checkpoint; its folder exists.
+    variables: each a `tf.Variable`, by key in `target`.
+    object_graph: a serialized TrackableObjectGraph that fits it.
+    portion_bytes: about how large a shard gets.
+  """
+  # These share the memory of the variables.
+  values = {key: variable.read_value() for key, variable in variables.items()}
+  _write(target, {key: value.dtype.size * value.shape.num_elements()
+                  for key, value in values.items()},
+         lambda keys: [values[key] for key in keys], object_graph, portion_bytes)
 
 
 def read_object_graph(source: str) -> Any:
@@ -145,33 +154,55 @@ def _describe(source: str,
           dtypes)
 
 
-def _portions(entries: Mapping[str, str], sizes: Mapping[str, int],
-              portion_bytes: int) -> Iterator[list[str]]:
-  portion: list[str]
-  portion, size = [], 0
-  for key, old_key in entries.items():
-    if portion and size + sizes[old_key] > portion_bytes:
+def _write(target: str, sizes: Mapping[str, int],
+           values_of: Callable[[list[str]], list[Any]],
+           object_graph: bytes | None, portion_bytes: int) -> None:
+  """Writes entries of these sizes, a portion at a time."""
+  import tensorflow as tf
+  parts: list[str] = []
+  for keys in _portions(sizes, portion_bytes):
+    prefix = f'{target}_part_{len(parts):05d}'
+    # The object graph goes with the first, so that a small model has one shard.
+    further = ({_OBJECT_GRAPH_KEY: object_graph}
+               if object_graph and not parts else {})
+    _write_portion(prefix, keys, values_of, further)
+    parts.append(prefix)
+  tf.raw_ops.MergeV2Checkpoints(checkpoint_prefixes=parts,
+                                destination_prefix=target, delete_old_dirs=False)
+
+
+def _portions(sizes: Mapping[str, int], portion_bytes: int) -> Iterator[list[str]]:
+  portion: list[str] = []
+  total = 0
+  for key, size in sizes.items():
+    if portion and total + size > portion_bytes:
       yield portion
-      portion, size = [], 0
+      portion, total = [], 0
     portion.append(key)
-    size += sizes[old_key]
+    total += size
   yield portion
 
 
-def _copy_portion(source: str, target: str, entries: Mapping[str, str], dtypes: Mapping[str, Any],
-                  further: Mapping[str, bytes]) -> None:
-  """Copies entries, and adds `further` ones; its memory is free when it ends."""
+def _read(source: str, keys: list[str], dtypes: Mapping[str, Any]) -> list[Any]:
   import tensorflow as tf
-  slices = [''] * (len(entries) + len(further))
+  if not keys:
+    return []
+  try:
+    values: list[Any] = tf.raw_ops.RestoreV2(
+        prefix=source, tensor_names=keys, shape_and_slices=[''] * len(keys),
+        dtypes=[dtypes[key] for key in keys])
+  except tf.errors.OpError as e:
+    raise UserError(f'The variables {source} cannot be read: {e.message}.') from e
+  return values
+
+
+def _write_portion(target: str, keys: list[str],
+                   values_of: Callable[[list[str]], list[Any]],
+                   further: Mapping[str, bytes]) -> None:
+  """Writes entries, and `further` ones; the memory of the values is free when it ends."""
+  import tensorflow as tf
   with tf.device('CPU'):
-    try:
-      values = tf.raw_ops.RestoreV2(
-          prefix=source, tensor_names=list(entries.values()),
-          shape_and_slices=slices[:len(entries)],
-          dtypes=[dtypes[key] for key in entries.values()]) if entries else []
-    except tf.errors.OpError as e:
-      raise UserError(
-          f'The variables {source} cannot be read: {e.message}.') from e
-    tf.raw_ops.SaveV2(prefix=target, tensor_names=[*entries, *further],
-                      shape_and_slices=slices,
-                      tensors=[*values, *further.values()])
+    names = [*keys, *further]
+    tf.raw_ops.SaveV2(prefix=target, tensor_names=names,
+                      shape_and_slices=[''] * len(names),
+                      tensors=[*values_of(keys), *further.values()])

@@ -8,6 +8,8 @@ the graph: `meta_graph.pruning` edits the protos, `variable_bundle` copies the
 variables that are left.
 """
 
+from __future__ import annotations
+
 import functools
 import os
 import shutil
@@ -46,9 +48,14 @@ def write_lean(source: str, target: str,
   return pruned
 
 
-def prune(source: SavedModelFiles, outputs: Mapping[str, Sequence[str]]
-          ) -> tuple[Any, saved_model_pruning.Pruned]:
+def prune(source: SavedModelFiles, outputs: Mapping[str, Sequence[str]],
+          checkpoint: Checkpoint | None = None) -> tuple[Any, saved_model_pruning.Pruned]:
   """A copy of a SavedModel proto reduced to `outputs`, and what was left out.
+
+  Args:
+    source: the SavedModel.
+    outputs: as in `write_lean`.
+    checkpoint: from which its variables are restored; None: the one in its folder.
 
   Raises:
     UserError: it holds something that cannot be pruned.
@@ -56,9 +63,10 @@ def prune(source: SavedModelFiles, outputs: Mapping[str, Sequence[str]]
   lean = type(source.proto)(
       saved_model_schema_version=source.proto.saved_model_schema_version,
       meta_graphs=[source.serving_graph])
-  checkpoint = Checkpoint(
-      variable_bundle.read_object_graph(source.variables_prefix),
-      functools.partial(variable_bundle.are_equal, source.variables_prefix))
+  if checkpoint is None:
+    checkpoint = Checkpoint(
+        variable_bundle.read_object_graph(source.variables_prefix),
+        functools.partial(variable_bundle.are_equal, source.variables_prefix))
   pruned = saved_model_pruning.prune_meta_graph(
       lean.meta_graphs[0], outputs, checkpoint)
   # A copy of a body may weigh more than what went.
@@ -69,7 +77,7 @@ def prune(source: SavedModelFiles, outputs: Mapping[str, Sequence[str]]
 
 
 def write(lean: Any, pruned: saved_model_pruning.Pruned, source: SavedModelFiles,
-          target: str) -> None:
+          target: str, variables: Mapping[str, Any] | None = None) -> None:
   """Writes what `prune` made of the SavedModel `source`.
 
   Args:
@@ -77,10 +85,12 @@ def write(lean: Any, pruned: saved_model_pruning.Pruned, source: SavedModelFiles
     pruned: what came with it.
     source: where variables and assets are copied from.
     target: made by this function, unless it is there and empty.
+    variables: each a `tf.Variable`, by the entry that it would have in `source`,
+      which has none then; None: they are copied.
   """
   os.makedirs(target, exist_ok=True)
   meta_graph = lean.meta_graphs[0]
-  _write_variables(source, target, meta_graph, pruned.entries)
+  _write_variables(source, target, meta_graph, pruned.entries, variables)
   _copy_assets(source.directory, target, asset_files.file_names(meta_graph),
                pruned.unused_assets)
   with open(os.path.join(target, 'saved_model.pb'), 'wb') as f:
@@ -88,20 +98,31 @@ def write(lean: Any, pruned: saved_model_pruning.Pruned, source: SavedModelFiles
   tensorflow_api.write_fingerprint(target)
 
 
-def _write_variables(source: SavedModelFiles, target: str, meta_graph: Any,
-                     entries: Mapping[str, str]) -> None:
+def object_graph_of(meta_graph: Any) -> Any:
+  """The TrackableObjectGraph that fits the objects of a MetaGraphDef."""
   from tensorflow.core.protobuf import trackable_object_graph_pb2
+  trackable_graph = trackable_object_graph_pb2.TrackableObjectGraph()
+  object_graph.checkpoint_graph(meta_graph.object_graph_def, trackable_graph)
+  return trackable_graph
+
+
+def _write_variables(source: SavedModelFiles, target: str, meta_graph: Any,
+                     entries: Mapping[str, str],
+                     variables: Mapping[str, Any] | None) -> None:
   folder = os.path.join(target, 'variables')
   os.makedirs(folder)
+  prefix = os.path.join(folder, 'variables')
   trackable_graph = None
   if meta_graph.object_graph_def.nodes:
-    trackable_graph = trackable_object_graph_pb2.TrackableObjectGraph()
-    object_graph.checkpoint_graph(meta_graph.object_graph_def, trackable_graph)
-    trackable_graph = trackable_graph.SerializeToString(deterministic=True)
-  if entries or trackable_graph:
+    trackable_graph = object_graph_of(meta_graph).SerializeToString(deterministic=True)
+  if not entries and not trackable_graph:
+    return
+  if variables is None:
     variable_bundle.copy_entries(
-        source.variables_prefix, os.path.join(folder, 'variables'), entries,
-        trackable_graph)
+        source.variables_prefix, prefix, entries, trackable_graph)
+  else:
+    variable_bundle.write_variables(
+        prefix, {key: variables[old] for key, old in entries.items()}, trackable_graph)
 
 
 def _copy_assets(source: str, target: str, used: Sequence[str],
