@@ -13,11 +13,15 @@ class Measured:
 
   Attributes:
     seconds: wall time from start to exit, imports included.
+    cpu_seconds: of all its threads, the kernel's work for it included.
     peak_bytes: its largest resident set, as the kernel counted it.
+    written_bytes: what it wrote to disks, as the kernel counted it.
     stdout: what it printed.
   """
   seconds: float
+  cpu_seconds: float
   peak_bytes: int
+  written_bytes: int
   stdout: str
 
 
@@ -43,4 +47,6 @@ def run_python(*arguments: str) -> Measured:
       raise RuntimeError(
           f'{" ".join(arguments)} failed: {err.read()[-2000:].decode()}')
     out.seek(0)
-    return Measured(seconds, usage.ru_maxrss * 1024, out.read().decode())
+    return Measured(
+        seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024,
+        usage.ru_oublock * 512, out.read().decode())
