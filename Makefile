@@ -26,8 +26,8 @@ PYTHON ?= $(shell for v in $(FITTING); do \
               $$p $(IS) $$v 2>/dev/null && echo $$p && exit; done; done)
 INSTALL := install --no-deps --no-build-isolation -r
 
-.PHONY: setup demo pictures trained zoo test test-fast bench round-trip patch interop \
-  cluster lint fuzz lock clean
+.PHONY: setup demo pictures trained zoo test test-fast bench speed gpu round-trip patch \
+  interop cluster lint fuzz lock clean
 
 setup: $(STAMP)
 
@@ -85,6 +85,12 @@ test-fast: setup
 
 bench: setup
 	$(RUN) -m benchmarks.bench $(ARGS)
+
+speed: setup
+	$(RUN) -m benchmarks.speed $(ARGS)
+
+gpu: setup
+	$(RUN) -m benchmarks.gpu $(ARGS)
 
 round-trip: setup
 	$(RUN) -m benchmarks.round_trip $(ARGS)
