@@ -17,9 +17,9 @@ class Model(tf.Module):
 
   def __init__(self):
     super().__init__()
-    self.kernel = tf.Variable(tf.reshape(tf.range(6.), [2, 3]))
-    self.seen = tf.Variable(0, dtype=tf.int64, trainable=False)
-    self.half = tf.Variable([.5, 1.5], dtype=tf.bfloat16)
+    self.kernel = tf.Variable(tf.reshape(tf.range(6.), [2, 3]), name='kernel')
+    self.seen = tf.Variable(0, dtype=tf.int64, trainable=False, name='seen')
+    self.half = tf.Variable([.5, 1.5], dtype=tf.bfloat16, name='half')
 
   @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, 'x')])
   def __call__(self, x):
@@ -34,7 +34,8 @@ def _files(folder: pathlib.Path) -> list[str]:
 
 
 def test_equals_saving_and_slimming(tmp_path):
-  function = Model().__call__.get_concrete_function()
+  model = Model()
+  function = model.__call__.get_concrete_function()
   direct, saved, slimmed = (tmp_path / name for name in ('direct', 'saved', 'slimmed'))
   function_saving.save_lean({'serving_default': function}, str(direct))
   root = tf.train.Checkpoint(variables=list(function.graph.variables))
@@ -44,9 +45,10 @@ def test_equals_saving_and_slimming(tmp_path):
   tf.saved_model.save(root, str(saved), signatures={'serving_default': function})
   write_lean(str(saved), str(slimmed), {'serving_default': ['half', 'seen', 'y']})
   assert _files(direct) == _files(slimmed)
-  for name in _files(direct):
-    if name.startswith('variables'):
-      assert filecmp.cmp(direct / name, slimmed / name, shallow=False), name
+  # TensorFlow saves variables in no certain order.
+  values = [{v.name: v.numpy().tolist() for v in tf.saved_model.load(str(folder)).variables}
+            for folder in (direct, slimmed)]
+  assert values[0] == values[1] and len(values[0]) == 3
   for loaded in (tf.saved_model.load(str(direct)), tf.saved_model.load(str(slimmed))):
     outputs = loaded(tf.ones([1, 2]))
     assert outputs['y'].numpy().tolist() == [[3., 5., 7.]]
