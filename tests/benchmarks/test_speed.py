@@ -7,16 +7,14 @@ from benchmarks import speed
 def test_contenders_take_turns_and_medians_count(tmp_path):
   log = tmp_path / 'log'
 
-  def contender(name, megabytes):
+  def contender(name):
     return lambda: processes.run_python('-c', (
-        f'open({str(log)!r}, "a").write({name!r}); data = bytearray({megabytes} << 20);'
-        f' data[::4096] = b"x" * len(data[::4096]); sum(range(10 ** 6)); print({name!r})'))
+        f'open({str(log)!r}, "a").write({name!r}); sum(range(10 ** 6)); print({name!r})'))
 
-  done = speed.in_turn({'a': contender('a', 1), 'b': contender('b', 200)}, rounds=3)
+  done = speed.in_turn({name: contender(name) for name in 'ab'}, rounds=3)
   assert log.read_text() == 'ababab'
   assert done['a'].stdout == 'a\n'
   assert 0 < done['a'].cpu_seconds < 60
-  assert done['b'].peak_bytes - done['a'].peak_bytes > 150 << 20
 
 
 def test_cells_are_ours_to_the_other():
