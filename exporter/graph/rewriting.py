@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
+from exporter.errors import UserError
 from exporter.graph.bodies import MAIN_GRAPH, Body, Call, Edge, call_of, parse_edge
 from exporter.graph.checks import is_bookkeeping
 from exporter.graph.liveness import Liveness
@@ -19,6 +20,9 @@ from exporter.graph.walk import reached
 # Attributes that hold one entry for each input or for each output of a call.
 _PER_INPUT = ('Tin',)
 _PER_OUTPUT = ('Tout', 'output_shapes')
+
+# Nobody can wait for what is behind them, from outside of a function.
+_STARTS_CONDITIONAL = frozenset({'Enter', 'RefEnter', 'RefSwitch', 'Switch', '_SwitchN'})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,18 +91,29 @@ class BodyRewriter:
     for output, node_name in list(function.control_ret.items()):
       if self._is_live(node_name) and self._has_place_in_time(node_name):
         promised[output] = node_name
-    for node_name in list(function.control_ret.values()):
-      for name in sorted(self._promised_behind(node_name)):
-        if name not in promised.values():
-          promised[_free(name, promised)] = name
-    for name in self._unseen:
-      if name not in promised.values():
+    further = [name for node_name in function.control_ret.values()
+               for name in sorted(self._promised_behind(node_name))]
+    for name in dict.fromkeys((*further, *self._unseen)):
+      if name in promised.values():
+        continue
+      if name not in self._conditional():
         promised[_free(name, promised)] = name
+      elif name in self._unseen and not _is_taken(name, function.node_def):
+        raise UserError(
+            f'The node {name!r} of the function {self._body.name!r} writes within a loop'
+            ' or branch of TF1, and no kept output waits for it; nothing can promise that'
+            ' it still runs.')
     order = [o for o in function.signature.control_output if o in promised]
     function.control_ret.clear()
     function.control_ret.update(promised)
     del function.signature.control_output[:]
     function.signature.control_output.extend(dict.fromkeys([*order, *promised]))
+
+  def _conditional(self) -> set[str]:
+    """What TF1's loops and branches run several times, or not at all."""
+    starts = [name for name, node in self._body.nodes.items()
+              if node.op in _STARTS_CONDITIONAL]
+    return set(reached(starts, self._body.consumers.__getitem__))
 
   def _promised_behind(self, node_name: str) -> list[str]:
     """Live nodes that a group waits for and that have a place in time."""
@@ -193,6 +208,10 @@ class BodyRewriter:
     node = self._body.nodes[node_name]
     return (self._effects.of(node) is not Effect.NONE
             or self._anything_changes and self._effects.is_stateful(node))
+
+
+def _is_taken(name: str, nodes: Iterable[Any]) -> bool:
+  return any(parse_edge(text).source == name for node in nodes for text in node.input)
 
 
 def _free(name: str, taken: Collection[str]) -> str:

@@ -169,6 +169,24 @@ def test_old_loops_and_branches(tf, v1, save_v1, slim, old_control_flow):
   _slim(slim, source, 'mapped', 'kept', 'unused', name='mapped')
 
 
+def test_an_old_loop_that_writes_in_place_and_was_loaded_by_tf2(
+    tf, save_v1, slim, tmp_path, old_control_flow):
+  """A function can promise nothing of what runs within its loops."""
+  def doubled(value):
+    written = tf.raw_ops.DeepCopy(x=value[None])
+    changed = tf.raw_ops.InplaceAdd(x=written, i=[0], v=value[None])
+    with tf.control_dependencies([changed]):
+      return written[0] * 1.0
+
+  loaded = tf.saved_model.load(str(save_v1(
+      lambda x: {'kept': tf.map_fn(doubled, x), 'dropped': tf.exp(x)}, name='tf1')))
+  source = tmp_path / 'source'
+  tf.saved_model.save(loaded, str(source), dict(loaded.signatures))
+  target, _ = slim(source, {'serving_default': ['kept']}, _FEED)
+  np.testing.assert_array_equal(
+      saved_models.run_v2(target, 'serving_default', {'x': _X})['kept'], _X * 2)
+
+
 def _gradient(tf, path, key):
   """Of an output by the input, as sessions make it."""
   v1 = tf.compat.v1
