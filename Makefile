@@ -43,7 +43,7 @@ $(STAMP): $(LOCK) requirements/bootstrap.txt setup.py
 	  $(RUN) -m pip $(INSTALL) $(LOCK) -e .
 	@touch $@
 
-# The runtimes and schemas of `make interop`, Spark and Beam of `make cluster`; there
+# The runtimes and schemas of `make interop`, Spark, Beam and buckets of `make cluster`; there
 # are some for 2.20 alone.
 $(VENV)/interop $(VENV)/cluster: $(VENV)/%: requirements/%-$(TF).txt $(STAMP)
 	$(RUN) -m uv pip $(INSTALL) $< --python $(RUN) || $(RUN) -m pip $(INSTALL) $<
@@ -112,18 +112,20 @@ patch: setup
 COMPILE = $(RUN) -m uv pip compile --quiet --upgrade --universal --no-annotate \
   --fork-strategy fewest --overrides requirements/tf-$(1).in \
   --excludes requirements/not-needed.txt --custom-compile-command "make lock" setup.py
+# The server of buckets that `make cluster` starts is made of what TensorBoard asks for.
+NO_SERVER = --excludes requirements/no-server.txt
 OLDEST = $(firstword $(sort $(subst 3.9,3.09,$(PYTHONS_$(1)))))
 lock: $(STACKS:%=requirements/lock-%)
-	$(call COMPILE,2.20) --extra interop --python-version 3.10 \
+	$(call COMPILE,2.20) $(NO_SERVER) --extra interop --python-version 3.10 \
 	  --constraints requirements/tf-2.20.txt -o requirements/interop-2.20.txt
-	$(call COMPILE,2.20) --extra spark --extra beam --python-version 3.10 \
+	$(call COMPILE,2.20) --extra spark --extra beam --extra bucket --python-version 3.10 \
 	  --constraints requirements/tf-2.20.txt -o requirements/cluster-2.20.txt
 	$(RUN) -m uv pip compile --quiet --upgrade --universal --no-annotate \
 	  --python-version 3.10 --custom-compile-command "make lock" \
 	  requirements/lint.in -o requirements/lint.txt
 
 requirements/lock-%: setup
-	$(call COMPILE,$*) requirements/tf-$*.in --extra test \
+	$(call COMPILE,$*) $(NO_SERVER) requirements/tf-$*.in --extra test \
 	  --python-version $(subst 3.09,3.9,$(call OLDEST,$*)) \
 	  --constraints requirements/bootstrap.txt -o requirements/tf-$*.txt
 

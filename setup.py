@@ -29,8 +29,12 @@ _INTEROP = [
 ]
 # Many images at a time: what is written, and the clusters.
 _BATCH = ['pyarrow', 'pycocotools']
+# Buckets; further packages of fsspec, such as adlfs, serve others.
+_REMOTE = ['fsspec', 'gcsfs', 's3fs']
 _SPARK = [*_BATCH, 'pyspark']
 _BEAM = ['apache-beam[tfrecord]']
+# A server of S3 on this machine, for tests.
+_BUCKET = ['flask', 'flask-cors', 'moto[s3]', 's3fs', 'werkzeug']
 _EVALUATION = ['lvis', 'opencv-python-headless', 'pycocotools']  # Upstream's.
 _TEST = ['hypothesis', 'pytest', *_DRAW, *_EVALUATION, *_PLOT, *_PATCHES,
          *_SERVING]
@@ -54,11 +58,13 @@ setuptools.setup(
     extras_require={
         'batch': _BATCH,
         'beam': _BEAM,
+        'bucket': _BUCKET,
         'draw': _DRAW,
         'interop': _INTEROP,
         'object_detection': _OBJECT_DETECTION,
         'patches': _PATCHES,
         'plot': _PLOT,
+        'remote': _REMOTE,
         'serving': _SERVING,
         'spark': _SPARK,
         'test': _TEST,

@@ -15,6 +15,7 @@ from absl import flags
 
 from exporter.console import chatter
 from exporter.errors import UserError
+from exporter.paths import remote
 from exporter.renaming import Renaming
 from exporter.saved_model import files
 
@@ -82,7 +83,7 @@ def _status(main: Callable[[], int | None], name: str, argv: list[str],
     with routed():
       return main()
   except UserError as e:
-    print(f'{name}: {e}', file=sys.stderr)
+    print(f'{name}: {remote.as_urls(str(e))}', file=sys.stderr)
     return 1
 
 

@@ -27,7 +27,8 @@ from absl import flags
 from exporter import command_line
 from exporter.detection import needless_imports
 from exporter.errors import UserError, did_you_mean
-from exporter.paths.urls import check_is_local
+from exporter.paths import remote
+from exporter.paths.urls import is_url
 from exporter.protos import label_map
 from exporter.saved_model.files import parse_tag_set
 from exporter.saved_model.signature import DEFAULT_SIGNATURE, read_signature
@@ -52,10 +53,16 @@ def draw_file(image: str, detections: detections_lib.Detections, output: str,
   try:
     # Written beside it first: a picture is complete or absent.
     with tempfile.TemporaryDirectory(
-        prefix='.drawing-', dir=os.path.dirname(output) or '.') as folder:
+        prefix='.drawing-',
+        dir=None if is_url(output) else os.path.dirname(output) or '.') as folder:
       path = os.path.join(folder, f'drawing{extension}')
       picture.save(path)
-      os.replace(path, output)
+      if is_url(output):
+        remote.upload_file(path, output, 'output')
+      else:
+        os.replace(path, output)
+  except UserError:
+    raise
   except (OSError, ValueError, KeyError) as e:
     raise UserError(f'{output} cannot be written: {e}.') from e
 
@@ -67,7 +74,6 @@ def check_output(path: str, image: str) -> None:
     UserError: its folder is missing, it is a folder or the photo itself, or Pillow
       writes no such kind of file.
   """
-  check_is_local(path, 'output')
   from PIL import Image
   kinds = Image.registered_extensions()
   writable = sorted(e for e, kind in kinds.items() if kind in Image.SAVE)
@@ -77,6 +83,9 @@ def check_output(path: str, image: str) -> None:
         f'The output {path!r} ends in {extension!r}, which is no kind of picture'
         f'{did_you_mean(extension, _COMMON) or "."} Accepted are {", ".join(_COMMON)}'
         ' and what else Pillow writes.')
+  if is_url(path):
+    remote.check_writable(path, 'output')
+    return
   folder = os.path.dirname(path) or '.'
   if not os.path.isdir(folder):
     raise UserError(f'The output {path} cannot be written: there is no folder {folder}.')

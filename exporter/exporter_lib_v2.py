@@ -29,7 +29,6 @@ from exporter.detection import environment
 
 environment.prepare()
 
-import shutil
 from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
@@ -59,6 +58,7 @@ from exporter.errors import UserError
 from exporter.export_report import ExportReport, Traced
 from exporter.output_keys import OutputSelection
 from exporter.paths import plain_paths
+from exporter.paths.reading import read_bytes
 from exporter.protos import label_map
 from exporter.publishing import export_folder
 from exporter.renaming import Renaming
@@ -588,7 +588,8 @@ def make_module(input_type, model, side_inputs, output_selection,
 def _copy_asset(path, saved_model_dir):
   assets = os.path.join(saved_model_dir, 'assets')
   os.makedirs(assets, exist_ok=True)
-  shutil.copyfile(path, os.path.join(assets, os.path.basename(path)))
+  with open(os.path.join(assets, os.path.basename(path)), 'wb') as f:
+    f.write(read_bytes(path, 'label map'))
 
 
 def list_outputs(input_type,

@@ -24,6 +24,8 @@ from exporter.console.stages import Stages
 from exporter.detection import environment
 from exporter.errors import UserError, did_you_mean
 from exporter.output_keys import OutputSelection
+from exporter.paths import remote
+from exporter.paths.urls import is_url
 from exporter.publishing import export_folder
 from exporter.renaming import Renaming
 from exporter.saved_model import moved_tensors
@@ -212,7 +214,11 @@ def _check_is_no_version(saved_model_dir: str) -> None:
 def _target(saved_model_dir, output_directory, in_place, dry_run) -> str | None:
   if dry_run:
     return None
-  source = os.path.realpath(saved_model_dir)
+  given = remote.as_urls(saved_model_dir)
+  if in_place and is_url(given):
+    raise UserError(f'in_place replaces {given}, which is a URL, where nothing can be'
+                    ' replaced in one step; give another output directory.')
+  source = os.path.realpath(given)
   if in_place:
     if output_directory and os.path.realpath(output_directory) != source:
       raise UserError(

@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 from exporter.batch.run_folder import Part, RunFolder
 from exporter.errors import UserError
+from exporter.paths.reading import read_text
 
 DETECTIONS, IMAGES = 'detections.json', 'images.json'
 
@@ -23,10 +24,10 @@ def read_image_ids(annotations: str, paths: Sequence[str]) -> dict[str, int]:
     UserError: it cannot be read, is none, or lacks an image.
   """
   try:
-    with open(annotations, encoding='utf-8') as f:
-      ids = {image['file_name']: image['id'] for image in json.load(f)['images']}
-  except OSError as e:
-    raise UserError(f'{annotations} cannot be read: {e.strerror or e}.') from e
+    text = read_text(annotations, 'COCO annotation file')
+    ids = {image['file_name']: image['id'] for image in json.loads(text)['images']}
+  except UserError:
+    raise
   except (ValueError, KeyError, TypeError) as e:
     raise UserError(f'{annotations} is no COCO annotation file: it must be JSON with'
                     ' "images", each with "file_name" and "id".') from e

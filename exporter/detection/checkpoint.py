@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,8 @@ import tensorflow as tf
 from exporter.detection import checkpoint_choice
 from exporter.errors import UserError
 from exporter.paths import plain_paths
+from exporter.paths import remote
+from exporter.paths.urls import is_url
 
 
 # The entry that the checkpoints of TF2 have, and those of TF1's Saver lack.
@@ -26,15 +29,18 @@ def find(trained_checkpoint_dir: str | os.PathLike | None,
     trained_checkpoint_dir: a folder; its latest checkpoint is meant.
     trained_checkpoint_prefix: or the prefix itself; exactly one of the two is given.
 
+  Returns:
+    That of a copy on this machine where fsspec serves a URL.
+
   Raises:
     UserError: there is none, its files are missing or unreadable, or it is one of
       TF1, which names variables in another way.
   """
   checkpoint_choice.check(trained_checkpoint_dir, trained_checkpoint_prefix)
   if trained_checkpoint_prefix is None:
-    path = _latest_in(os.fspath(trained_checkpoint_dir))
+    path = _latest_in(_copied_folder(os.fspath(trained_checkpoint_dir)))
   else:
-    path = os.fspath(trained_checkpoint_prefix)
+    path = _copied_prefix(os.fspath(trained_checkpoint_prefix))
   if not tf.io.gfile.exists(f'{path}.index'):
     raise UserError(f'There is no checkpoint {path}: {path}.index is missing.')
   try:
@@ -49,6 +55,34 @@ def find(trained_checkpoint_dir: str | os.PathLike | None,
         ' and slim that SavedModel with slim_saved_model, or train the TF2 version of'
         ' the model.')
   return path
+
+
+def _copied_folder(directory: str) -> str:
+  if not _is_copied(directory):
+    return directory
+  folder = remote.copied(directory, ['checkpoint', '*.index'], 'checkpoint directory')
+  state = tf.train.get_checkpoint_state(folder)
+  if state is not None:
+    _copied_prefix(f'{directory.rstrip("/")}/{_base_name(state.model_checkpoint_path)}')
+  return folder
+
+
+def _copied_prefix(prefix: str) -> str:
+  if not _is_copied(prefix):
+    return prefix
+  directory, _, name = prefix.rpartition('/')
+  return os.path.join(remote.copied(
+      directory, [f'{glob.escape(name)}.*'], 'checkpoint directory'), name)
+
+
+def _is_copied(path: str) -> bool:
+  # Without fsspec it is for TensorFlow, which may have a file system for the URL.
+  return is_url(path) and remote.is_served(path)
+
+
+def _base_name(path: str) -> str:
+  # Either system's separators, as a folder may come from the other.
+  return re.split(r'[/\\]', path)[-1]
 
 
 def _latest_in(directory: str) -> str:
@@ -72,8 +106,7 @@ def _latest_in(directory: str) -> str:
             if found else '')
     raise UserError(f'There is no checkpoint in {directory}.{hint}')
   named = state.model_checkpoint_path
-  # Either system's separators, as a folder may come from the other.
-  beside = os.path.join(directory, re.split(r'[/\\]', named)[-1])
+  beside = os.path.join(directory, _base_name(named))
   for path in (named, beside):
     if tf.io.gfile.exists(f'{path}.index'):
       return path

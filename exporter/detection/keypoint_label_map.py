@@ -11,6 +11,7 @@ from google.protobuf import text_format
 
 from exporter.detection import environment
 from exporter.errors import UserError, did_you_mean
+from exporter.paths import remote
 from exporter.paths.reading import read_bytes, read_text
 from exporter.paths.urls import is_url
 
@@ -31,12 +32,12 @@ def readable(model: model_pb2.DetectionModel) -> Iterator[model_pb2.DetectionMod
   """
   tasks = model.center_net.keypoint_estimation_task
   path = model.center_net.keypoint_label_map_path
-  if not tasks or is_url(path):
+  if not tasks or is_url(path) and not remote.is_served(path):
     yield model
     return
   text = read_text(path, 'keypoint_label_map_path of the pipeline config')
   _check_classes(text, path, [task.keypoint_class_name for task in tasks])
-  if read_bytes(path, 'keypoint label map') == text.encode():
+  if not is_url(path) and read_bytes(path, 'keypoint label map') == text.encode():
     yield model
     return
   with tempfile.TemporaryDirectory() as folder:

@@ -3,7 +3,8 @@
 At the very bottom, and every folder may import it: what reads a checkpoint has the
 same trouble with brackets as what reads a SavedModel, and neither knows the other.
 
-* `urls`: tells URLs, and refuses them where only a local path can be read.
+* `urls`: tells URLs.
+* `remote`: copies what lies behind them to this machine, and back.
 * `reading`: what is in a file, and one sentence for whatever keeps that from working.
 * `plain_paths`: a place without brackets for tools that take them for patterns.
 * `home_folders`: refuses `~` where it would become the name of a folder.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from exporter.errors import UserError
-from exporter.paths.urls import check_is_local
+from exporter.paths import remote
+from exporter.paths.urls import is_url
 
 
 def read_bytes(path: str | os.PathLike[str], what: str,
@@ -13,17 +14,18 @@ def read_bytes(path: str | os.PathLike[str], what: str,
   """What is in a file.
 
   Args:
-    path: what the user gave.
+    path: what the user gave, which may be a URL.
     what: what it stands for, as the sentence names it.
     error: the class that is raised.
 
   Raises:
-    UserError: it is a URL, or cannot be read.
+    UserError: it cannot be read.
   """
   path = os.fspath(path)
   if not path.strip():
     raise error(f'The {what} {path!r} cannot be read: that names no file.')
-  check_is_local(path, what)
+  if is_url(path):
+    return remote.read_bytes(path, what, error)
   try:
     with open(path, 'rb') as f:
       return f.read()

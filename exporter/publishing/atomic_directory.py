@@ -47,6 +47,7 @@ def check_writable(target: str, folders: Collection[str] = ()) -> None:
       folder above cannot be written to.
   """
   if is_url(target):
+    remote_directory.check_writable(target)
     return
   check_is_expanded(target, 'output directory')
   if os.path.lexists(target) and not os.path.isdir(target):

@@ -15,6 +15,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from exporter.errors import UserError
+from exporter.paths import remote
 from exporter.publishing import atomic_directory
 from exporter.publishing.serving_version import add_version, check_version_is_new
 from exporter.serving import warmup_requests
@@ -129,6 +130,7 @@ def check_checkpoint_stays(checkpoint_path: str, output_directory: str) -> None:
   Raises:
     UserError: a file of it lies where the export writes one of its own.
   """
+  checkpoint_path = remote.as_urls(checkpoint_path)
   files = glob.glob(f'{glob.escape(checkpoint_path)}.*')
   for file in files or [f'{checkpoint_path}.index']:  # Of a URL, none.
     for path in (file, os.path.realpath(file)):

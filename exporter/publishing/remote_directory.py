@@ -1,25 +1,83 @@
-"""Folders that only TensorFlow's file systems reach, such as `gs://bucket/dir`.
+"""Folders behind a URL, such as `s3://bucket/dir`.
 
 Nothing there can be renamed in one step, so a folder is made whole on the local
 disk first; then its files are copied, those that readers look for first coming
-last.
+last. fsspec does it where it serves the URL, else TensorFlow's own file systems.
 """
 
 from __future__ import annotations
 
 import os
 
+from exporter.errors import UserError
+from exporter.paths import remote
+
 # A server or `latest_checkpoint` takes a folder for complete when it sees these.
-_LAST = ('saved_model.pb', 'checkpoint')
+_LAST = ('checkpoint', 'saved_model.pb')
+_WHAT = 'output directory'
+
+
+def check_writable(target: str) -> None:
+  """Tells early what would keep `upload` from succeeding.
+
+  Raises:
+    UserError: nothing serves the URL, or what does, does not answer.
+  """
+  if remote.is_served(target):
+    remote.check_writable(target, _WHAT)
+  elif not _is_tensorflows(target):
+    remote.check_is_served(target, _WHAT)
 
 
 def upload(folder: str, target: str) -> None:
-  """Copies the local `folder` to `target`, over what stands there."""
-  import tensorflow as tf
-  files = [os.path.relpath(os.path.join(parent, name), folder)
+  """Copies the local `folder` to `target`, over what stands there.
+
+  Raises:
+    UserError: it broke off. No `saved_model.pb` and no `checkpoint` is there then.
+  """
+  files = [os.path.relpath(os.path.join(parent, name), folder).replace(os.sep, '/')
            for parent, _, names in os.walk(folder) for name in names]
-  files.sort(key=lambda file: (os.path.basename(file) in _LAST, file))
-  for file in files:
-    destination = f'{target.rstrip("/")}/{file}'
-    tf.io.gfile.makedirs(os.path.dirname(destination))
-    tf.io.gfile.copy(os.path.join(folder, file), destination, overwrite=True)
+  last = sorted((file for file in files if os.path.basename(file) in _LAST), key=_rank)
+  if remote.is_served(target):
+    remote.upload(folder, target, last, _WHAT)
+  else:
+    _upload_by_tensorflow(folder, target, [*sorted(set(files) - set(last)), *last], last)
+
+
+def entries(target: str) -> list[str]:
+  """The names of what lies in a folder; none where there is none."""
+  if remote.is_served(target):
+    return sorted({name.partition('/')[0] for name in remote.names(target, _WHAT)})
+  import tensorflow as tf
+  if not tf.io.gfile.isdir(target):
+    return []
+  return [name.rstrip('/') for name in tf.io.gfile.listdir(target)]
+
+
+def _rank(file: str) -> tuple[int, bool, str]:
+  """The version that a server polls for is complete at the very end."""
+  return _LAST.index(os.path.basename(file)), file[:1].isdigit(), file
+
+
+def _is_tensorflows(target: str) -> bool:
+  try:
+    import tensorflow as tf
+  except ImportError:
+    return False
+  return target.partition('://')[0] in tf.io.gfile.get_registered_schemes()
+
+
+def _upload_by_tensorflow(folder: str, target: str, files: list[str],
+                          last: list[str]) -> None:
+  import tensorflow as tf
+  target = target.rstrip('/')
+  try:
+    for file in reversed(last):
+      if tf.io.gfile.exists(f'{target}/{file}'):
+        tf.io.gfile.remove(f'{target}/{file}')
+    for file in files:
+      tf.io.gfile.makedirs(os.path.dirname(f'{target}/{file}'))
+      tf.io.gfile.copy(os.path.join(folder, file), f'{target}/{file}', overwrite=True)
+  except tf.errors.OpError as e:
+    raise UserError(f'The {_WHAT} {target} was not written to its end, so that no reader'
+                    f' takes it for complete; run it again: {e.message}.') from e

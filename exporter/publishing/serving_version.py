@@ -12,6 +12,7 @@ import os
 from exporter.errors import UserError
 from exporter.paths.urls import is_url
 from exporter.publishing import others_files
+from exporter.publishing import remote_directory
 
 
 def check_version_is_new(base_path: str, version: int) -> None:
@@ -51,10 +52,7 @@ def add_version(saved_model_dir: str, directory: str, version: int) -> None:
 
 def _versions(base_path: str) -> list[int]:
   if is_url(base_path):
-    import tensorflow as tf
-    if not tf.io.gfile.isdir(base_path):
-      return []
-    names = [name.rstrip('/') for name in tf.io.gfile.listdir(base_path)]
+    names = remote_directory.entries(base_path)
   else:
     names = os.listdir(base_path) if os.path.isdir(base_path) else []
   return [int(name) for name in names if name.isascii() and name.isdigit()]

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from exporter.errors import UserError
-from exporter.paths.urls import check_is_local
+from exporter.paths import remote
+from exporter.paths.urls import is_url
 
 if TYPE_CHECKING:
   from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
@@ -29,6 +31,10 @@ _OTHER_FORMS = {
     'saved_model.cpb': 'that is a graph of more than 2 GB in pieces: save the model with'
                        ' its large constants as variables, so that it becomes one file'
 }
+
+# What is read of one, from its folder.
+_OF_SAVED_MODEL = ('saved_model.pb', 'fingerprint.pb', 'keras_metadata.pb', 'variables/*',
+                   'assets/*', 'assets.extra/*', 'debug/*')
 
 # The most that a message can hold, and so a saved_model.pb.
 MOST_BYTES = (1 << 31) - 1
@@ -85,7 +91,8 @@ def find_saved_model(directory: str | os.PathLike[str]) -> str:
 
   Args:
     directory: a SavedModel; an export, which has one as `saved_model/`; or what a
-      server polls, with numbered versions, of which the newest is taken.
+      server polls, with numbered versions, of which the newest is taken. Of a URL,
+      it is copied to this machine, see `remote.copied`.
 
   Raises:
     UserError: it is none of them.
@@ -93,7 +100,8 @@ def find_saved_model(directory: str | os.PathLike[str]) -> str:
   directory = os.fspath(directory)
   if not directory.strip():
     raise UserError(f'The SavedModel {directory!r} cannot be read: that names no directory.')
-  check_is_local(directory, 'SavedModel')
+  if is_url(directory):
+    return find_saved_model(_copied(directory))
   own = _own_saved_model(directory)
   if own is not None:
     return own
@@ -129,6 +137,9 @@ def newest_version(directory: str | os.PathLike[str]) -> str | None:
   `directory` is or holds a SavedModel that is no version, or has none.
   """
   directory = os.fspath(directory)
+  if is_url(directory):
+    version = newest_version(_copied(directory))
+    return version and remote.as_urls(version)
   versions = version_folders(directory)
   if not versions or _own_saved_model(directory):
     return None
@@ -142,6 +153,22 @@ def version_folders(directory: str) -> list[str]:
   return sorted(
       (name for name in os.listdir(directory) if name.isascii() and name.isdigit()
        and _is_saved_model(os.path.join(directory, name))), key=int)
+
+
+def _copied(url: str) -> str:
+  """A folder on this machine with the SavedModel behind a URL, in its place there."""
+  names = remote.names(url, 'SavedModel')
+  folders = [name[:-len('saved_model.pb')] for name in names
+             if re.fullmatch(r'(saved_model/|[0-9]+/)?saved_model\.pb', name)]
+  if not folders:
+    raise UserError(
+        f'{url} is no SavedModel: there is no saved_model.pb in it, nor in its'
+        ' subdirectory saved_model, nor in a numbered one.')
+  # The folder itself, or else what it exports, or else the newest version.
+  folder = max(folders, key=lambda name: (
+      name == '', name == 'saved_model/', int(name[:-1]) if name[:1].isdigit() else 0))
+  return remote.copied(url, [f'{folder}{pattern}' for pattern in _OF_SAVED_MODEL],
+                       'SavedModel')
 
 
 def parse_tag_set(text: str | None) -> frozenset[str] | None:
