@@ -550,7 +550,7 @@ def _restored_and_traced(pipeline_config, checkpoint_path, use_moving_averages, 
   refusable = [input_shapes.refusable(spec.shape, spec.input_type)
                for spec in specs.values()]
   with model_errors.told('run'), \
-      tracing.shape_must_fit(next(filter(None, refusable), None)):
+      tracing.shape_must_fit(next(filter(None, refusable), None), side_inputs):
     if specs[DEFAULT].selection is None:
       return attempt(tracing.trace)
     return tracing.without_autograph_if_possible(attempt)
@@ -637,7 +637,8 @@ def list_outputs(input_type,
       return trace(module.__call__)
 
   with model_errors.told('run'), \
-      tracing.shape_must_fit(input_shapes.refusable(shape, input_type)):
+      tracing.shape_must_fit(
+          input_shapes.refusable(shape, input_type), side_inputs):
     concrete_function = tracing.without_autograph_if_possible(attempt)
   return output_sizes(
       concrete_function,

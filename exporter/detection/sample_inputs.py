@@ -25,7 +25,8 @@ def sample_inputs(input_type: str, concrete_function) -> list[tf.Tensor]:
   # For one image the same numbers as without the batch.
   pixels = np.random.RandomState(0).randint(
       256, size=(batch or 1, height or _HEIGHT, width or _WIDTH, 3), dtype=np.uint8)
-  return [_as_input(input_type, pixels, specs[0]), *map(_filler, specs[1:])]
+  return [_as_input(input_type, pixels, specs[0]),
+          *(_filler(spec, len(pixels)) for spec in specs[1:])]
 
 
 def _as_input(input_type: str, pixels: np.ndarray, spec: tf.TensorSpec):
@@ -43,8 +44,10 @@ def _example(encoded: bytes) -> bytes:
       feature={'image/encoded': feature})).SerializeToString()
 
 
-def _filler(spec: tf.TensorSpec) -> tf.Tensor:
+def _filler(spec: tf.TensorSpec, batch: int) -> tf.Tensor:
   shape = [size or 2 for size in spec.shape.as_list()]
+  if shape and spec.shape[0] is None:
+    shape[0] = batch
   if spec.dtype == tf.string:
     return tf.fill(shape, '')
   if shape[-1:] == [4] and spec.dtype == tf.float32:  # [1, boxes, 4]

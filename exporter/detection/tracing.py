@@ -16,6 +16,7 @@ from absl import logging
 import tensorflow as tf
 from tensorflow.python.ops import resource_variable_ops
 
+from exporter.detection import model_errors
 from exporter.errors import UserError
 
 
@@ -57,12 +58,14 @@ def _autograph_may_help(error: Exception) -> bool:
 
 
 @contextlib.contextmanager
-def shape_must_fit(shape: Sequence[int | None] | None) -> Iterator[None]:
+def shape_must_fit(shape: Sequence[int | None] | None,
+                   side_inputs: Sequence[tuple] = ()) -> Iterator[None]:
   """Turns what a model says of an input that it cannot take into one sentence.
 
   Args:
     shape: of the first input of the model that the block traces; None where it is
       one that every model takes.
+    side_inputs: shape, dtype and name of each, which mostly have the same batch.
 
   Raises:
     UserError: the model cannot be traced for it.
@@ -78,10 +81,11 @@ def shape_must_fit(shape: Sequence[int | None] | None) -> Iterator[None]:
     sizes = ['-1' if size is None else str(size) for size in shape]
     hint = ('' if shape[0] else '; some models have to know the number of images, as'
             f' with input_shape={",".join(["1", *sizes[1:]])}')
-    # Of a failure in code that AutoGraph converted, the last line says what it was.
-    reason = (str(e).strip() or type(e).__name__).splitlines()[-1].strip().rstrip('.')
+    for other, _, name in side_inputs:
+      if list(other[:1]) != [shape[0]]:
+        hint += f'; the side input {name} has the shape {list(other)}, of another batch'
     raise UserError(f'The model cannot take inputs of the shape {",".join(sizes)}:'
-                    f' {reason}{hint}.') from e
+                    f' {model_errors.reason(e).rstrip(".")}{hint}.') from e
 
 
 def trace(function):
