@@ -14,6 +14,7 @@ from exporter.detection import checkpoint_choice
 from exporter.errors import UserError
 from exporter.paths import plain_paths
 from exporter.paths import remote
+from exporter.paths.file_systems import is_served
 from exporter.paths.urls import is_url
 
 
@@ -77,7 +78,7 @@ def _copied_prefix(prefix: str) -> str:
 
 def _is_copied(path: str) -> bool:
   # Without fsspec it is for TensorFlow, which may have a file system for the URL.
-  return is_url(path) and remote.is_served(path)
+  return is_url(path) and is_served(path)
 
 
 def _base_name(path: str) -> str:

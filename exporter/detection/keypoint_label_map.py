@@ -11,7 +11,7 @@ from google.protobuf import text_format
 
 from exporter.detection import environment
 from exporter.errors import UserError, did_you_mean
-from exporter.paths import remote
+from exporter.paths.file_systems import is_served
 from exporter.paths.reading import read_bytes, read_text
 from exporter.paths.urls import is_url
 
@@ -32,7 +32,7 @@ def readable(model: model_pb2.DetectionModel) -> Iterator[model_pb2.DetectionMod
   """
   tasks = model.center_net.keypoint_estimation_task
   path = model.center_net.keypoint_label_map_path
-  if not tasks or is_url(path) and not remote.is_served(path):
+  if not tasks or is_url(path) and not is_served(path):
     yield model
     return
   text = read_text(path, 'keypoint_label_map_path of the pipeline config')

@@ -9,7 +9,7 @@ from google.protobuf import text_format
 
 from exporter.detection import environment
 from exporter.errors import UserError, did_you_mean
-from exporter.paths import remote
+from exporter.paths.file_systems import is_served
 from exporter.paths.reading import read_text
 from exporter.paths.urls import is_url
 
@@ -38,7 +38,7 @@ def read(path: str, override: str = '') -> pipeline_pb2.TrainEvalPipelineConfig:
 
 def _text(path: str) -> str:
   # Without a package for it TensorFlow may have a file system, as it has for gs://.
-  if not is_url(path) or remote.is_served(path):
+  if not is_url(path) or is_served(path):
     return read_text(path, 'pipeline config')
   try:
     with tf.io.gfile.GFile(path, 'r') as f:

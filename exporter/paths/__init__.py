@@ -4,6 +4,7 @@ At the very bottom, and every folder may import it: what reads a checkpoint has 
 same trouble with brackets as what reads a SavedModel, and neither knows the other.
 
 * `urls`: tells URLs.
+* `file_systems`: those that serve URLs, by fsspec.
 * `remote`: copies what lies behind them to this machine, and back.
 * `reading`: what is in a file, and one sentence for whatever keeps that from working.
 * `plain_paths`: a place without brackets for tools that take them for patterns.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from exporter.errors import UserError
-from exporter.paths import remote
+from exporter.paths.file_systems import errors_told, opened
 from exporter.paths.urls import is_url
 
 
@@ -25,7 +25,9 @@ def read_bytes(path: str | os.PathLike[str], what: str,
   if not path.strip():
     raise error(f'The {what} {path!r} cannot be read: that names no file.')
   if is_url(path):
-    return remote.read_bytes(path, what, error)
+    with errors_told(f'{what} {path} cannot be read', error):
+      file_system, place = opened(path, what, error)
+      return bytes(file_system.cat_file(place))
   try:
     with open(path, 'rb') as f:
       return f.read()

@@ -18,44 +18,14 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from exporter.errors import UserError
-
+from exporter.paths.file_systems import errors_told, opened, scheme_of
 
 # They have no folders to make, and a try to makes a bucket.
 _OBJECT_STORES = ('s3', 's3a', 'gs', 'gcs', 'abfs', 'abfss', 'az')
-
-
-def is_served(url: str) -> bool:
-  """Whether fsspec and what it needs for the scheme of a URL are installed."""
-  try:
-    import fsspec
-    fsspec.get_filesystem_class(_scheme(url))
-  except (ImportError, ValueError):
-    return False
-  return True
-
-
-def check_is_served(url: str, what: str, error: type[UserError] = UserError) -> None:
-  """Raises UserError, with what to install, where `is_served` is false."""
-  if not is_served(url):
-    raise error(
-        f'The {what} {url} cannot be reached, as no installed package of fsspec serves'
-        f' {_scheme(url)}://; pip install "lean-detection-exporter[remote]" brings those'
-        ' of s3:// and gs://; others are adlfs for abfs://, and pyarrow for hdfs://.')
-
-
-def read_bytes(url: str, what: str, error: type[UserError] = UserError) -> bytes:
-  """What is in a file.
-
-  Raises:
-    UserError: it cannot be read.
-  """
-  with _errors_told(url, f'{what} {url} cannot be read', error):
-    file_system, path = _opened(url, what, error)
-    return bytes(file_system.cat_file(path))
 
 
 def names(url: str, what: str) -> list[str]:
@@ -78,7 +48,7 @@ def copied(url: str, patterns: Collection[str], what: str = 'folder') -> str:
   Raises:
     UserError: it cannot be read.
   """
-  folder = os.path.join(_room(), _scheme(url), *_parts(url.partition('://')[2], url))
+  folder = os.path.join(_room(), scheme_of(url), *_parts(url.partition('://')[2], url))
   os.makedirs(folder, exist_ok=True)
   infos = _infos(url, what)
   _remove_others(folder, {os.path.join(folder, *_parts(name, url)) for name in infos})
@@ -90,8 +60,8 @@ def copied(url: str, patterns: Collection[str], what: str = 'folder') -> str:
     state = repr(sorted((key, str(value)) for key, value in info.items()))
     if _states().get(target) != state:
       os.makedirs(os.path.dirname(target), exist_ok=True)
-      with _errors_told(url, f'{what} {url} cannot be read'):
-        _opened(url, what)[0].get_file(info['name'], target)
+      with errors_told(f'{what} {url} cannot be read'):
+        opened(url, what)[0].get_file(info['name'], target)
       _states()[target] = state
   return folder
 
@@ -109,9 +79,9 @@ def check_writable(url: str, what: str) -> None:
   Raises:
     UserError: no package serves the URL, or its bucket does not answer or exist.
   """
-  with _errors_told(url, f'{what} {url} cannot be written'):
-    file_system, path = _opened(url, what)
-    if _scheme(url) in _OBJECT_STORES:
+  with errors_told(f'{what} {url} cannot be written'):
+    file_system, path = opened(url, what)
+    if scheme_of(url) in _OBJECT_STORES:
       # Who may write somewhere in a bucket need not be let list all of it.
       with contextlib.suppress(PermissionError):
         file_system.ls(path.partition('/')[0])
@@ -133,45 +103,32 @@ def upload(folder: str, url: str, last: Sequence[str], what: str) -> None:
   """
   files = [os.path.relpath(os.path.join(parent, name), folder).replace(os.sep, '/')
            for parent, _, entries in os.walk(folder) for name in entries]
-  with _errors_told(url, f'{what} {url} was not written to its end, so that no reader'
+  with errors_told(f'{what} {url} was not written to its end, so that no reader'
                     ' takes it for complete; run it again'):
-    file_system, path = _opened(url, what)
+    file_system, path = opened(url, what)
     for name in reversed(last):
       if file_system.exists(f'{path}/{name}'):
         file_system.rm_file(f'{path}/{name}')
     for name in [*sorted(set(files) - set(last)), *last]:
       target = f'{path}/{name}'
-      if _scheme(url) not in _OBJECT_STORES:
+      if scheme_of(url) not in _OBJECT_STORES:
         file_system.makedirs(target.rpartition('/')[0], exist_ok=True)
       file_system.put_file(os.path.join(folder, name), target)
 
 
 def upload_file(path: str, url: str, what: str) -> None:
   """Copies a file; raises UserError where it cannot be written."""
-  with _errors_told(url, f'{what} {url} cannot be written'):
-    file_system, target = _opened(url, what)
+  with errors_told(f'{what} {url} cannot be written'):
+    file_system, target = opened(url, what)
     file_system.put_file(path, target)
 
 
 def _infos(url: str, what: str) -> dict[str, dict[str, Any]]:
-  with _errors_told(url, f'{what} {url} cannot be read'):
-    file_system, path = _opened(url, what)
+  with errors_told(f'{what} {url} cannot be read'):
+    file_system, path = opened(url, what)
     found = file_system.find(path, detail=True)
   return {name[len(path):].lstrip('/'): info for name, info in sorted(found.items())
           if name.startswith(f'{path}/') and info['type'] == 'file'}
-
-
-def _opened(url: str, what: str, error: type[UserError] = UserError) -> tuple[Any, str]:
-  """The file system of a URL, and the path there."""
-  check_is_served(url, what, error)
-  import fsspec
-  file_system, path = fsspec.core.url_to_fs(url)
-  file_system.invalidate_cache()  # Others write there too.
-  return file_system, path.rstrip('/')
-
-
-def _scheme(url: str) -> str:
-  return url.partition('://')[0].lower()
 
 
 def _parts(path: str, url: str) -> list[str]:
@@ -207,16 +164,3 @@ def _remove_others(folder: str, still_there: set[str]) -> None:
 def _states() -> dict[str, str]:
   """What was known of each copied file where it comes from, by the copy's path."""
   return {}
-
-
-@contextlib.contextmanager
-def _errors_told(url: str, what: str, error: type[UserError] = UserError) -> Iterator[None]:
-  try:
-    yield
-  except UserError:
-    raise
-  except FileNotFoundError as e:
-    raise error(f'The {what}: there is no such file, folder or bucket.') from e
-  except Exception as e:  # Each package has its own types, and few are OSErrors.
-    reason = (str(e).splitlines() or [''])[0].strip().rstrip('.')
-    raise error(f'The {what}: {reason or type(e).__name__}.') from e

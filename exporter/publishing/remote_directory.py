@@ -11,6 +11,7 @@ import os
 
 from exporter.errors import UserError
 from exporter.paths import remote
+from exporter.paths.file_systems import check_is_served, is_served
 
 # A server or `latest_checkpoint` takes a folder for complete when it sees these.
 _LAST = ('checkpoint', 'saved_model.pb')
@@ -23,10 +24,10 @@ def check_writable(target: str) -> None:
   Raises:
     UserError: nothing serves the URL, or what does, does not answer.
   """
-  if remote.is_served(target):
+  if is_served(target):
     remote.check_writable(target, _WHAT)
   elif not _is_tensorflows(target):
-    remote.check_is_served(target, _WHAT)
+    check_is_served(target, _WHAT)
 
 
 def upload(folder: str, target: str) -> None:
@@ -38,7 +39,7 @@ def upload(folder: str, target: str) -> None:
   files = [os.path.relpath(os.path.join(parent, name), folder).replace(os.sep, '/')
            for parent, _, names in os.walk(folder) for name in names]
   last = sorted((file for file in files if os.path.basename(file) in _LAST), key=_rank)
-  if remote.is_served(target):
+  if is_served(target):
     remote.upload(folder, target, last, _WHAT)
   else:
     _upload_by_tensorflow(folder, target, [*sorted(set(files) - set(last)), *last], last)
@@ -46,7 +47,7 @@ def upload(folder: str, target: str) -> None:
 
 def entries(target: str) -> list[str]:
   """The names of what lies in a folder; none where there is none."""
-  if remote.is_served(target):
+  if is_served(target):
     return sorted({name.partition('/')[0] for name in remote.names(target, _WHAT)})
   import tensorflow as tf
   if not tf.io.gfile.isdir(target):
