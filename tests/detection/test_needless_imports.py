@@ -12,7 +12,7 @@ _ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Where `tf.keras` may be Keras 3.
 _KERAS_2 = {'TF_USE_LEGACY_KERAS': '1'} if importlib.util.find_spec('tf_keras') else {}
 
-pytestmark = [pytest.mark.slow, pytest.mark.both_stacks]
+pytestmark = pytest.mark.slow
 
 
 def run(code: str) -> list[str]:
@@ -23,6 +23,7 @@ def run(code: str) -> list[str]:
   return done.stdout.splitlines()
 
 
+@pytest.mark.both_stacks
 def test_tensorflow_without_keras():
   assert run('''
 import sys
@@ -56,6 +57,7 @@ print(tf.saved_model.load({str(tmp_path)!r}).variable.shape)
 ''') == ['(1,)']
 
 
+@pytest.mark.both_stacks
 def test_the_api_without_pictures_and_tables():
   """The model builder needs none of them; what does finds them when it is used."""
   assert run('''
