@@ -243,9 +243,9 @@ def test_of_several_graphs_the_one_that_servers_load_or_the_one_named(source, tm
     _slim(source, tmp_path / 'none', tag_set=['tpu'])
 
 
-def test_a_url_is_refused_as_such(tmp_path):
-  with pytest.raises(UserError, match='gs://bucket/model is a URL'):
-    _slim('gs://bucket/model', tmp_path / 'slim')
+def test_a_url_that_nothing_serves_is_refused_as_such(tmp_path):
+  with pytest.raises(UserError, match='nowhere://bucket/model cannot be reached'):
+    _slim('nowhere://bucket/model', tmp_path / 'slim')
   assert not (tmp_path / 'slim').exists()
 
 

@@ -51,7 +51,7 @@ def test_what_is_no_label_map(path, text, words):
 def test_what_cannot_be_read(path, tmp_path):
   _assert_refused(tmp_path / 'none.pbtxt', 'none.pbtxt cannot be read')
   _assert_refused(tmp_path, 'cannot be read')
-  _assert_refused('gs://bucket/label_map.pbtxt', 'is a URL')
+  _assert_refused('nowhere://bucket/label_map.pbtxt', 'cannot be reached')
   path.write_bytes(bytes(range(256)))
   _assert_refused(path, 'not UTF-8 text')
 
