@@ -33,15 +33,6 @@ _CONFIGS = {
 _KEYS = ('--output_keys=detection_boxes,detection_scores,detection_classes,'
          'num_detections')
 
-_MODELS = flags.DEFINE_list('models', list(_CONFIGS), f'Of {", ".join(_CONFIGS)}.')
-_PARTS = flags.DEFINE_list(
-    'parts', ['export', 'slim', 'load', 'growth'], 'What is measured; the others build'
-    ' on the exports, which stay in the output directory.')
-_ROUNDS = flags.DEFINE_integer(
-    'rounds', 3, 'How often each is measured; the median counts.', lower_bound=1)
-_OUTPUT = flags.DEFINE_string(
-    'output_directory', 'build/speed', 'Where checkpoints and exports go.')
-
 # What slimming takes once everything is imported.
 _OWN_WORK = '''
 import sys, time
@@ -102,7 +93,7 @@ class _Model:
   def __init__(self, name: str):
     self.name = name
     self.config = _CONFIGS[name]
-    self.folder = os.path.join(_OUTPUT.value, name)
+    self.folder = os.path.join(flags.FLAGS.output_directory, name)
     os.makedirs(self.folder, exist_ok=True)
 
   def path(self, *parts: str) -> str:
@@ -216,19 +207,32 @@ _MEASURES = {'export': measure_export, 'slim': measure_slimming,
              'load': measure_loading, 'growth': measure_growth}
 
 
+def _define_flags() -> None:
+  # Not at import, as tests import this.
+  flags.DEFINE_list('models', list(_CONFIGS), f'Of {", ".join(_CONFIGS)}.')
+  flags.DEFINE_list(
+      'parts', ['export', 'slim', 'load', 'growth'], 'What is measured; the others build'
+      ' on the exports, which stay in the output directory.')
+  flags.DEFINE_integer(
+      'rounds', 3, 'How often each is measured; the median counts.', lower_bound=1)
+  flags.DEFINE_string(
+      'output_directory', 'build/speed', 'Where checkpoints and exports go.')
+
+
 def main(argv) -> None:
-  unknown = [*argv[1:], *(set(_MODELS.value) - set(_CONFIGS)),
-             *(set(_PARTS.value) - set(_MEASURES))]
+  unknown = [*argv[1:], *(set(flags.FLAGS.models) - set(_CONFIGS)),
+             *(set(flags.FLAGS.parts) - set(_MEASURES))]
   if unknown:
     sys.exit(f'Unknown: {", ".join(unknown)}; models are {", ".join(_CONFIGS)}, parts'
              f' {", ".join(_MEASURES)}.')
-  models = [_Model(name) for name in _MODELS.value]
-  for part in _PARTS.value:
-    _MEASURES[part](models, _ROUNDS.value)
+  models = [_Model(name) for name in flags.FLAGS.models]
+  for part in flags.FLAGS.parts:
+    _MEASURES[part](models, flags.FLAGS.rounds)
   load = ', '.join(f'{value:.1f}' for value in os.getloadavg())
-  print(f'\nMedians of {_ROUNDS.value}, on {machine.describe(("protobuf", "numpy"))};'
+  print(f'\nMedians of {flags.FLAGS.rounds}, on {machine.describe(("protobuf", "numpy"))};'
         f' load average {load}.')
 
 
 if __name__ == '__main__':
+  _define_flags()
   app.run(main)
