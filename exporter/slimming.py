@@ -115,7 +115,7 @@ def slim_saved_model(saved_model_dir: str,
     owned = export_folder.of_saved_model(source.assets)
     with export_folder.new_export(
         target, owned, warmup_images=warmup_images, serving_version=serving_version,
-        signatures=_warmed(source, signature, new_signatures)) as directory:
+        signatures=_warmed(source, signature, new_signatures, warmup_images)) as directory:
       _write(lean, pruned, source, directory, stages)
       if not warmup_images:
         _fit_requests(directory, outputs, renaming)
@@ -151,9 +151,11 @@ def _write(lean, pruned, source: SavedModelFiles, directory: str, stages: Stages
                         source.serving_graph, source.directory)
 
 
-def _warmed(source: SavedModelFiles, primary: str, new_names: Mapping[str, str]
-            ) -> list[str]:
+def _warmed(source: SavedModelFiles, primary: str, new_names: Mapping[str, str],
+            images: Sequence[str]) -> list[str]:
   """The signatures that images warm up: the slimmed one, and others that take one."""
+  if not images:
+    return []
   signatures = read_signatures(
       source.directory, source.serving_graph.meta_info_def.tags)
   return [new for name, new in new_names.items()

@@ -93,10 +93,11 @@ class BodyRewriter:
         promised[output] = node_name
     further = [name for node_name in function.control_ret.values()
                for name in sorted(self._promised_behind(node_name))]
+    conditional = self._conditional()
     for name in dict.fromkeys((*further, *self._unseen)):
       if name in promised.values():
         continue
-      if name not in self._conditional():
+      if name not in conditional:
         promised[_free(name, promised)] = name
       elif name in self._unseen and not _is_taken(name, function.node_def):
         raise UserError(

@@ -87,12 +87,14 @@ def check_writable(url: str, what: str) -> None:
         file_system.ls(path.partition('/')[0])
 
 
-def upload(folder: str, url: str, last: Sequence[str], what: str) -> None:
+def upload(folder: str, url: str, first: Sequence[str], last: Sequence[str],
+           what: str) -> None:
   """Copies files of a folder to one behind a URL, over what stands there.
 
   Args:
     folder: on this machine.
     url: what it becomes.
+    first: paths from there of the files that are copied before the `last`.
     last: paths from there of the files by which readers tell that it is complete, in
       the order in which they are to appear. They are taken away before anything else
       is copied, so that what breaks off leaves none of them with other files.
@@ -101,15 +103,13 @@ def upload(folder: str, url: str, last: Sequence[str], what: str) -> None:
   Raises:
     UserError: it cannot be written.
   """
-  files = [os.path.relpath(os.path.join(parent, name), folder).replace(os.sep, '/')
-           for parent, _, entries in os.walk(folder) for name in entries]
   with errors_told(f'{what} {url} was not written to its end, so that no reader'
                     ' takes it for complete; run it again'):
     file_system, path = opened(url, what)
     for name in reversed(last):
       if file_system.exists(f'{path}/{name}'):
         file_system.rm_file(f'{path}/{name}')
-    for name in [*sorted(set(files) - set(last)), *last]:
+    for name in (*first, *last):
       target = f'{path}/{name}'
       if scheme_of(url) not in _OBJECT_STORES:
         file_system.makedirs(target.rpartition('/')[0], exist_ok=True)

@@ -39,10 +39,11 @@ def upload(folder: str, target: str) -> None:
   files = [os.path.relpath(os.path.join(parent, name), folder).replace(os.sep, '/')
            for parent, _, names in os.walk(folder) for name in names]
   last = sorted((file for file in files if os.path.basename(file) in _LAST), key=_rank)
+  first = sorted(set(files) - set(last))
   if is_served(target):
-    remote.upload(folder, target, last, _WHAT)
+    remote.upload(folder, target, first, last, _WHAT)
   else:
-    _upload_by_tensorflow(folder, target, [*sorted(set(files) - set(last)), *last], last)
+    _upload_by_tensorflow(folder, target, first, last)
 
 
 def entries(target: str) -> list[str]:
@@ -68,7 +69,7 @@ def _is_tensorflows(target: str) -> bool:
   return target.partition('://')[0] in tf.io.gfile.get_registered_schemes()
 
 
-def _upload_by_tensorflow(folder: str, target: str, files: list[str],
+def _upload_by_tensorflow(folder: str, target: str, first: list[str],
                           last: list[str]) -> None:
   import tensorflow as tf
   target = target.rstrip('/')
@@ -76,7 +77,7 @@ def _upload_by_tensorflow(folder: str, target: str, files: list[str],
     for file in reversed(last):
       if tf.io.gfile.exists(f'{target}/{file}'):
         tf.io.gfile.remove(f'{target}/{file}')
-    for file in files:
+    for file in (*first, *last):
       tf.io.gfile.makedirs(os.path.dirname(f'{target}/{file}'))
       tf.io.gfile.copy(os.path.join(folder, file), f'{target}/{file}', overwrite=True)
   except tf.errors.OpError as e:
