@@ -19,6 +19,7 @@ from rich import table as rich_table
 
 from benchmarks import machine
 from benchmarks import processes
+from benchmarks.checkpoints import random_checkpoint
 from exporter import command_line
 from exporter.errors import UserError
 from exporter.saved_model.files import file_bytes
@@ -93,12 +94,7 @@ def _config(model: str) -> str:
 
 
 def _checkpoint(model: str, directory: str) -> str:
-  folder = os.path.join(directory, 'checkpoint')
-  if not os.path.exists(os.path.join(folder, 'checkpoint')):
-    processes.run_python('-m', 'examples.random_checkpoint',
-                         f'--pipeline_config_path={_config(model)}',
-                         f'--output_directory={folder}')
-  return folder
+  return random_checkpoint(_config(model), os.path.join(directory, 'checkpoint'))
 
 
 def _export(model: str, directory: str, target: str, *more: str) -> float:

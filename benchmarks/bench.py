@@ -21,6 +21,7 @@ from rich import table as rich_table
 
 from benchmarks import machine
 from benchmarks import processes
+from benchmarks.checkpoints import random_checkpoint
 
 _MODELS = {
     'large': 'mask_rcnn_inception_resnet_v2_1024x1024_coco17_gpu-8',
@@ -60,11 +61,7 @@ def measure(model: str, directory: str, rounds: int, runs: int,
     Values by row and by contender.
   """
   config = f'configs/pipelines/{_MODELS[model]}.config'
-  checkpoint = os.path.join(directory, 'checkpoint')
-  if not os.path.exists(os.path.join(checkpoint, 'checkpoint')):
-    processes.run_python('-m', 'examples.random_checkpoint',
-                         f'--pipeline_config_path={config}',
-                         f'--output_directory={checkpoint}')
+  checkpoint = random_checkpoint(config, os.path.join(directory, 'checkpoint'))
   exports = {name: os.path.join(directory, name) for name in ('stock', 'ours')}
   saved_models = {name: os.path.join(path, 'saved_model')
                   for name, path in exports.items()}

@@ -22,6 +22,7 @@ from absl import flags
 
 from benchmarks import machine
 from benchmarks import processes
+from benchmarks.checkpoints import random_checkpoint
 
 _CONFIG = flags.DEFINE_string(
     'config', 'configs/pipelines/mask_rcnn_inception_resnet_v2_1024x1024_coco17_gpu-8.config',
@@ -86,11 +87,7 @@ def _wait_for(outputs) -> None:
 
 def _export(folder: str) -> dict[str, str]:
   """Exports with both; the SavedModels by name."""
-  checkpoint = os.path.join(folder, 'checkpoint')
-  if not os.path.exists(os.path.join(checkpoint, 'checkpoint')):
-    processes.run_python('-m', 'examples.random_checkpoint',
-                         f'--pipeline_config_path={_CONFIG.value}',
-                         f'--output_directory={checkpoint}')
+  checkpoint = random_checkpoint(_CONFIG.value, os.path.join(folder, 'checkpoint'))
   targets = {name: os.path.join(folder, name) for name in ('stock', 'ours')}
   if not os.path.exists(targets['stock']):
     processes.run_python('-m', 'benchmarks.stock_export', _CONFIG.value, checkpoint,

@@ -21,6 +21,7 @@ from absl import flags
 
 from benchmarks import machine
 from benchmarks import processes
+from benchmarks.checkpoints import random_checkpoint
 
 _CONFIGS = {
     'ssd': 'configs/pipelines/ssd_mobilenet_v2_small.config',
@@ -101,11 +102,8 @@ class _Model:
 
   def export(self, contender: str) -> processes.Measured:
     """Exports with `stock` or `ours`."""
-    checkpoint, target = self.path('checkpoint'), self.path(contender)
-    if not os.path.exists(os.path.join(checkpoint, 'checkpoint')):
-      processes.run_python('-m', 'examples.random_checkpoint',
-                           f'--pipeline_config_path={self.config}',
-                           f'--output_directory={checkpoint}')
+    checkpoint = random_checkpoint(self.config, self.path('checkpoint'))
+    target = self.path(contender)
     if contender == 'stock':
       return processes.run_python(
           '-m', 'benchmarks.stock_export', self.config, checkpoint, target)
