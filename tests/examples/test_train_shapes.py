@@ -40,3 +40,9 @@ def test_upstreams_decoder_reads_what_was_drawn(exporter_server, tmp_path):
     np.testing.assert_array_equal(decoded['groundtruth_instance_masks'], drawn.masks)
     np.testing.assert_array_equal(
         decoded['groundtruth_classes'], np.array(drawn.classes) + 1)
+
+
+@pytest.mark.slow
+def test_the_shipped_model_finds_shapes_that_it_has_not_seen(exporter_server, tmp_path):
+  found = exporter_server.run('train_shapes_jobs:evaluate_shipped', str(tmp_path), 40).ok()
+  assert found.value >= 0.6
