@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from exporter.batch.storage import file_system_of
 from exporter.errors import UserError
+from exporter.paths.plain_paths import without_parents
 from exporter.paths.urls import is_url
 
 # What is taken of a folder; a pattern takes whatever it matches.
@@ -51,14 +52,22 @@ def find_images(patterns: Sequence[str]) -> list[str]:
 
 
 def _find_local(pattern: str) -> list[str]:
-  pattern = os.path.abspath(os.path.expanduser(pattern))
-  if os.path.isfile(pattern):
-    return [pattern]
+  # Not abspath, which takes `link/..` for the folder with the link.
+  pattern = os.path.join(os.getcwd(), os.path.expanduser(pattern))
   if os.path.isdir(pattern):
-    return [os.path.join(folder, name)
-            for folder, _, names in os.walk(pattern, onerror=_raise)
-            for name in names if _is_image(name)]
-  return [path for path in glob.iglob(pattern, recursive=True) if os.path.isfile(path)]
+    found = (os.path.join(folder, name)
+             for folder, _, names in os.walk(pattern, onerror=_raise)
+             for name in names if _is_image(name))
+  else:
+    found = ([pattern] if os.path.isfile(pattern)
+             else filter(os.path.isfile, glob.iglob(pattern, recursive=True)))
+  return list(map(_without_parents, found))
+
+
+def _without_parents(path: str) -> str:
+  """The same path without `..`; a link in its place keeps its name."""
+  folder, name = os.path.split(path)
+  return os.path.join(os.path.abspath(without_parents(folder)), name)
 
 
 def _raise(error: OSError) -> None:

@@ -18,6 +18,7 @@ from exporter.batch.part_job import PartJob
 from exporter.batch.progress import Progress
 from exporter.batch.run_folder import Part
 from exporter.errors import UserError
+from exporter.paths.plain_paths import without_parents
 from exporter.saved_model.files import file_bytes
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -63,7 +64,8 @@ class Cluster:
     try:
       self._wait_for_executor(context)
       with tempfile.TemporaryDirectory() as staging:
-        model = None if self.ships_model else os.path.abspath(saved_model_dir)
+        model = None if self.ships_model else os.path.abspath(
+            without_parents(saved_model_dir))
         if self.ships_model:
           archive = _zip(saved_model_dir, os.path.join(staging, 'model.zip'), '')
           context.addArchive(f'{archive}#{spark_worker.SHIPPED_MODEL}')

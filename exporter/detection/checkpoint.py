@@ -39,9 +39,11 @@ def find(trained_checkpoint_dir: str | os.PathLike | None,
   """
   checkpoint_choice.check(trained_checkpoint_dir, trained_checkpoint_prefix)
   if trained_checkpoint_prefix is None:
-    path = _latest_in(_copied_folder(os.fspath(trained_checkpoint_dir)))
+    path = _latest_in(_copied_folder(
+        plain_paths.without_parents(os.fspath(trained_checkpoint_dir))))
   else:
-    path = _copied_prefix(os.fspath(trained_checkpoint_prefix))
+    path = _copied_prefix(
+        plain_paths.without_parents(os.fspath(trained_checkpoint_prefix)))
   if not tf.io.gfile.exists(f'{path}.index'):
     raise UserError(f'There is no checkpoint {path}: {path}.index is missing.')
   try:

@@ -10,6 +10,7 @@ import os
 import re
 
 from exporter.errors import UserError, did_you_mean
+from exporter.paths.plain_paths import check_is_utf8
 from exporter.paths.urls import is_url
 
 _FILE_OF_CHECKPOINT = re.compile(r'(.+)\.(index|meta|data-\d{5}-of-\d{5})')
@@ -41,6 +42,7 @@ def check(directory: str | os.PathLike | None,
 def _check_directory(directory: str) -> None:
   if not directory.strip():
     raise UserError(f'trained_checkpoint_dir is {directory!r}, which names no folder.')
+  check_is_utf8(directory, 'checkpoint directory')
   if is_url(directory) or os.path.isdir(directory):
     return
   prefix = prefix_of(directory)
@@ -56,6 +58,7 @@ def _check_prefix(prefix: str) -> None:
   if not prefix.strip():
     raise UserError(f'trained_checkpoint_prefix is {prefix!r}, which names no checkpoint;'
                     ' give a path such as training/ckpt-12.')
+  check_is_utf8(prefix, 'checkpoint prefix')
   if is_url(prefix) or os.path.isfile(f'{prefix}.index'):
     return
   if os.path.isdir(prefix):

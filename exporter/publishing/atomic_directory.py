@@ -21,6 +21,7 @@ from collections.abc import Collection, Iterator
 
 from exporter.errors import UserError
 from exporter.paths.home_folders import check_is_expanded
+from exporter.paths.plain_paths import check_is_utf8
 from exporter.paths.urls import is_url
 from exporter.publishing import exchange
 from exporter.publishing import others_files
@@ -50,6 +51,7 @@ def check_writable(target: str, folders: Collection[str] = ()) -> None:
     remote_directory.check_writable(target)
     return
   check_is_expanded(target, 'output directory')
+  check_is_utf8(os.path.realpath(target), 'output directory')
   if os.path.lexists(target) and not os.path.isdir(target):
     what = (f'a link to {os.readlink(target)}, which is no folder'
             if os.path.islink(target) else 'a file')

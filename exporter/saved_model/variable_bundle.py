@@ -7,6 +7,7 @@ does not fit into one portion becomes a further shard of the same checkpoint.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
@@ -73,7 +74,7 @@ def read_object_graph(source: str) -> Any:
   import tensorflow as tf
   from google.protobuf import message
   from tensorflow.core.protobuf import trackable_object_graph_pb2
-  if not tf.io.gfile.exists(source + '.index'):
+  if not os.path.exists(source + '.index'):
     return None
   try:
     with plain_paths.of_checkpoint(source) as plain:
@@ -128,7 +129,7 @@ def entry_sizes(source: str, keys: Collection[str] | None = None) -> dict[str, i
     UserError: its files are damaged, or it lacks one of `keys`.
   """
   import tensorflow as tf
-  if not keys and not tf.io.gfile.exists(source + '.index'):
+  if not keys and not os.path.exists(source + '.index'):
     return {}
   return _describe(source, keys)[0]
 

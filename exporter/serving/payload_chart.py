@@ -28,7 +28,7 @@ def check_path(path: str) -> None:
     raise UserError(
         f'--plot is {path!r}; its name must end in {" or ".join(FORMATS)}'
         f'{did_you_mean(suffix, FORMATS)}.')
-  directory = os.path.dirname(os.path.abspath(path))
+  directory = os.path.dirname(path) or '.'
   if not os.path.isdir(directory):
     raise UserError(f'--plot is {path!r}; there is no directory {directory}.')
 
@@ -57,9 +57,9 @@ def save_chart(path: str, before: Payload, after: Payload | None = None) -> None
 
 
 def _save(figure, path: str) -> None:
-  directory, name = os.path.split(os.path.abspath(path))
+  directory, name = os.path.split(path)
   # A directory of its own: the file in it gets the usual permissions.
-  with tempfile.TemporaryDirectory(prefix='.payload-', dir=directory) as temporary:
+  with tempfile.TemporaryDirectory(prefix='.payload-', dir=directory or '.') as temporary:
     written = os.path.join(temporary, name)
     figure.savefig(written, dpi=150)
     os.replace(written, path)

@@ -63,7 +63,7 @@ class Running:
 
   def _text(self, name: str) -> str:
     path = self._folder / name
-    return path.read_text(encoding='utf-8') if path.exists() else ''
+    return path.read_text(encoding='utf-8', errors='surrogateescape') if path.exists() else ''
 
 
 class ForkServer:

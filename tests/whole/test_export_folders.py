@@ -138,14 +138,17 @@ def test_a_checkpoint_where_the_new_one_must_go_is_refused(
 
 
 @pytest.mark.parametrize('selection', [(), (_KEYS,)], ids=['all', 'selected'])
-def test_brackets_in_the_names_of_folders(
-    exporter_server, loader_server, exports, tmp_path, selection):
-  training = tmp_path / 'run [v2]' / 'training'
-  shutil.copytree(exports.checkpoint(SSD.name), training)
-  target = tmp_path / 'run [v2]' / 'exported*'
+def test_brackets_blanks_umlauts_and_the_folder_above_a_link(
+    exporter_server, exports, tmp_path, selection):
+  run = tmp_path / 'run [v2] für mich'
+  shutil.copytree(exports.checkpoint(SSD.name), run / 'training')
+  (run / 'logs').mkdir()
+  (tmp_path / 'link').symlink_to(run / 'logs')
+  # Of the system it is the folder with the logs; by the text, the one with the link.
+  training, target = (tmp_path / 'link' / '..' / name for name in ('training', 'exported*'))
   _export(exporter_server, training, target, 'export_ours', *selection).ok()
   plain = tmp_path / 'plain'
   _export(exporter_server, training, plain, 'export_ours', *selection).ok()
-  assert _listing(target) == _listing(plain)
+  assert _listing(run / 'exported*') == _listing(plain)
   for name in ('saved_model/variables/variables.index', 'checkpoint/ckpt-0.index'):
     assert (target / name).read_bytes() == (plain / name).read_bytes()
