@@ -18,7 +18,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 from exporter.errors import UserError
@@ -87,40 +87,72 @@ def check_writable(url: str, what: str) -> None:
         file_system.ls(path.partition('/')[0])
 
 
-def upload(folder: str, url: str, first: Sequence[str], last: Sequence[str],
-           what: str) -> None:
-  """Copies files of a folder to one behind a URL, over what stands there.
-
-  Args:
-    folder: on this machine.
-    url: what it becomes.
-    first: paths from there of the files that are copied before the `last`.
-    last: paths from there of the files by which readers tell that it is complete, in
-      the order in which they are to appear. They are taken away before anything else
-      is copied, so that what breaks off leaves none of them with other files.
-    what: it is, as the sentence names it.
-
-  Raises:
-    UserError: it cannot be written.
-  """
-  with errors_told(f'{what} {url} was not written to its end, so that no reader'
-                    ' takes it for complete; run it again'):
-    file_system, path = opened(url, what)
-    for name in reversed(last):
-      if file_system.exists(f'{path}/{name}'):
-        file_system.rm_file(f'{path}/{name}')
-    for name in (*first, *last):
-      target = f'{path}/{name}'
-      if scheme_of(url) not in _OBJECT_STORES:
-        file_system.makedirs(target.rpartition('/')[0], exist_ok=True)
-      file_system.put_file(os.path.join(folder, name), target)
-
-
 def upload_file(path: str, url: str, what: str) -> None:
   """Copies a file; raises UserError where it cannot be written."""
   with errors_told(f'{what} {url} cannot be written'):
     file_system, target = opened(url, what)
     file_system.put_file(path, target)
+
+
+class RemoteFolder:
+  """A folder behind a URL whose files are written; paths start there.
+
+  What its methods raise is the file system's own, see `errors_told`.
+
+  Args:
+    url: of the folder, which need not exist.
+    what: it is, as the sentence of an error names it.
+  """
+
+  def __init__(self, url: str, what: str):
+    self._file_system, self._path = opened(url, what)
+    self._is_object_store = scheme_of(url) in _OBJECT_STORES
+
+  def names(self) -> list[str]:
+    """Of what lies in it, folders too."""
+    if not self._file_system.exists(self._path):
+      return []
+    return [name.rstrip('/').rpartition('/')[2]
+            for name in self._file_system.ls(self._path, detail=False)]
+
+  def exists(self, name: str) -> bool:
+    return bool(self._file_system.exists(self._place(name)))
+
+  def put(self, path: str, name: str) -> None:
+    """Copies a file of this machine."""
+    self._make_folder_of(name)
+    self._file_system.put_file(path, self._place(name))
+
+  def take(self, name: str, new_name: str) -> None:
+    """Gives a file another name, over what has that; the old name may stay.
+
+    Nothing comes by this machine: object stores copy it where it is.
+    """
+    self._make_folder_of(new_name)
+    if self._is_object_store:
+      self._file_system.cp_file(self._place(name), self._place(new_name))
+      return
+    if self.exists(new_name):
+      self.remove(new_name)
+    self._file_system.mv(self._place(name), self._place(new_name))
+
+  def remove(self, name: str) -> None:
+    self._file_system.rm_file(self._place(name))
+
+  def remove_folder(self, name: str) -> None:
+    """Removes all that is in a folder of it, and the folder."""
+    if not self._is_object_store:
+      self._file_system.rm(self._place(name), recursive=True)
+      return
+    for path in self._file_system.find(self._place(name)):
+      self._file_system.rm_file(path)  # Not `rm`, which takes brackets for a pattern.
+
+  def _make_folder_of(self, name: str) -> None:
+    if not self._is_object_store:
+      self._file_system.makedirs(self._place(name).rpartition('/')[0], exist_ok=True)
+
+  def _place(self, name: str) -> str:
+    return f'{self._path}/{name}'
 
 
 def _infos(url: str, what: str) -> dict[str, dict[str, Any]]:
