@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import dataclasses
 import gc
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,9 @@ from exporter.errors import UserError
 from exporter.paths import remote
 from exporter.renaming import Renaming
 from exporter.saved_model import files
+
+# Of a list that is given twice, no half is to go without a word: hence
+# allow_overwrite=False. Of other flags the last one counts, as with all of absl's.
 
 # A flag that is defined here belongs to the command that calls for it, whose --help
 # shows it.
@@ -47,6 +51,9 @@ def run(main: Callable[[], int | None], name: str,
   gc.set_threshold(50_000)
   # Taking TensorFlow's objects apart, only to exit, takes seconds.
   atexit.register(gc.freeze)
+  if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == 'strict':
+    # A name that a terminal or pipe cannot show is no reason to fail in the end.
+    sys.stdout.reconfigure(errors='backslashreplace')
   arguments = sys.argv[1:]
   all_is_shown = contextlib.nullcontext(contextlib.nullcontext)
   with all_is_shown if chatter.is_asked_for(arguments) else chatter.kept() as routed, \
@@ -106,10 +113,11 @@ def define_selection_flags(left_out: str = '', in_profile: str = '') -> Selectio
       flags.DEFINE_string(
           'output_keys', None,
           'Outputs that stay: keys or shell globs, separated by commas.'
-          + (left_out and f' {left_out}')),
+          + (left_out and f' {left_out}'), allow_overwrite=False),
       flags.DEFINE_string(
           'exclude_output_keys', None,
-          'Outputs that go, from those that output_keys left: keys or shell globs.'),
+          'Outputs that go, from those that output_keys left: keys or shell globs.',
+          allow_overwrite=False),
       flags.DEFINE_string(
           'output_config', None,
           'A profile: the name of a shipped one, e.g. `boxes_and_masks`, or the path'
@@ -154,10 +162,11 @@ def define_renaming_flags() -> RenamingFlags:
           'rename', None,
           'Other names for inputs and outputs, in all signatures that have them, e.g.'
           ' `input_tensor:inputs,detection_boxes:boxes`. All other flags take the old'
-          ' names.'),
+          ' names.', allow_overwrite=False),
       flags.DEFINE_string(
           'rename_signature', None,
-          'Other names for signatures, e.g. `image_quality:serving_default`.'))
+          'Other names for signatures, e.g. `image_quality:serving_default`.',
+          allow_overwrite=False))
 
 
 def define_saved_model_dir(what: str = 'The SavedModel', required: bool = True

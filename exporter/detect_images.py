@@ -32,10 +32,7 @@ from exporter.saved_model.signature import DEFAULT_SIGNATURE, read_signature
 
 def _define_flags() -> None:
   # Not at import: other programs import this module and have flags of their own.
-  flags.DEFINE_string(
-      'saved_model_dir', None,
-      'The SavedModel, or an export directory that holds it as saved_model/.',
-      required=True)
+  command_line.define_saved_model_dir()
   flags.DEFINE_multi_string(
       'images', None,
       'Images: a file, a folder, or a shell glob in which ** means any folders; local'
@@ -64,7 +61,8 @@ def _define_flags() -> None:
       lower_bound=0, upper_bound=1)
   flags.DEFINE_string(
       'columns', None,
-      'Further outputs that become columns: keys or shell globs, separated by commas.')
+      'Further outputs that become columns: keys or shell globs, separated by commas.',
+      allow_overwrite=False)
   flags.DEFINE_string(
       'label_map_path', None,
       'A label map (.pbtxt) with the names of the classes, which become a column; by'
@@ -149,6 +147,7 @@ def _place(args):
 
 def main() -> int:
   """The command line; returns its exit status."""
+  command_line.say_version(flags.FLAGS.saved_model_dir)
   try:
     summary = running.run(_options(flags.FLAGS), _place(flags.FLAGS))
   except KeyboardInterrupt:

@@ -118,7 +118,7 @@ _OUTPUT_DTYPES = flags.DEFINE_string(
     'Dtypes other than float32, e.g. `detection_*=float16,detection_masks=uint8`:'
     ' keys or globs with `float16`, `float32`, `int32` or `uint8`; of several that'
     ' match, the last counts. For detection_masks uint8 is probability × 255,'
-    ' rounded. What a dtype cannot hold is refused.')
+    ' rounded. What a dtype cannot hold is refused.', allow_overwrite=False)
 _ADD_SIGNATURE = flags.DEFINE_multi_string(
     'add_signature', [],
     'A further signature, NAME:INPUT_TYPE, e.g.'

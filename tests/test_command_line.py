@@ -23,3 +23,11 @@ def test_ends_without_a_word_where_the_reader_of_its_output_is_gone(command):
       stderr=subprocess.PIPE, text=True, check=False)
   os.close(writer)
   assert (done.returncode, done.stderr) == (1, '')
+
+
+def test_a_name_that_cannot_be_shown_is_escaped():
+  done = subprocess.run(
+      [sys.executable, '-c', 'from exporter import command_line as c;'
+       'c.run(lambda: print("K\\u00f6ln \\udcf6"), "name")'], cwd=_ROOT, text=True,
+      capture_output=True, check=False, env={**os.environ, 'PYTHONIOENCODING': 'ascii:strict'})
+  assert (done.returncode, done.stdout) == (0, 'K\\xf6ln \\udcf6\n'), done.stderr

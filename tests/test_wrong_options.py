@@ -82,10 +82,22 @@ _COMMANDS = {
          'index': _INTEGER, 'tag_set': (_EMPTY, 'none'),
          'response': _FILE,
          'output': ('{}/nowhere/none.png', '{}/out.unheard', '{}/folder')}),
+    'detect_images': (
+        {**_MODEL_FLAG, 'images': '{}/photo.png', 'output': '{}/out'},
+        {'saved_model_dir': _MODEL, 'images': (_MISSING, _EMPTY, '{}/folder', '[0-9]'),
+         'output': (_EMPTY, '{}/rubbish', '{}/rubbish/below', '{}/model', '~/out'),
+         'format': _CHOICE, 'masks': _CHOICE, 'signature': _CHOICE, 'min_score': _SHARE,
+         'mask_threshold': _SHARE, 'columns': (_EMPTY, ',', 'unheard_of'),
+         'label_map_path': _TEXT, 'coco_annotations': _TEXT,
+         'max_detections': (*_INTEGER, '0'), 'batch_size': (*_INTEGER, '0'),
+         'calls': (*_INTEGER, '0'), 'images_per_part': (*_INTEGER, '0'),
+         'master': (_EMPTY, 'unheard_of', '7'), 'spark_conf': (_EMPTY, 'one', 'one=two')}),
 }
 # What some options need beside them, or in place of what makes the command complete.
 _WITH = {
     ('slim_saved_model', 'image'): {'verify': 'true'},
+    ('detect_images', 'coco_annotations'): {'format': 'coco'},
+    ('detect_images', 'spark_conf'): {'master': 'local[1]'},
     ('draw_detections', 'response'): {'saved_model_dir': None},
     ('exporter_main_v2', 'trained_checkpoint_prefix'): {'trained_checkpoint_dir': None},
     **{('exporter_main_v2', f'side_input_{name}'): {
@@ -133,7 +145,10 @@ def _saved_model() -> bytes:
   entry = graph.signature_def.add(key='serving_default')
   for entries, key, dtype, shape in (
       (entry.value.inputs, 'input_tensor', 4, (1, -1, -1, 3)),
-      (entry.value.outputs, 'detection_boxes', 1, (1, 10, 4))):
+      (entry.value.outputs, 'detection_boxes', 1, (1, 10, 4)),
+      (entry.value.outputs, 'detection_scores', 1, (1, 10)),
+      (entry.value.outputs, 'detection_classes', 1, (1, 10)),
+      (entry.value.outputs, 'num_detections', 1, (1,))):
     info = entries.add(key=key).value
     info.dtype = dtype
     info.shape.SetInParent()
@@ -186,6 +201,33 @@ def test_one_sentence_says_what_is_wrong(server, files, command, option, value):
     assert len(lines) == 1 and lines[0].startswith(f'{command}: '), said
   assert ended.stdout == ''
   assert sorted(files.rglob('*')) == before
+
+
+# Of a flag that is given twice the last counts, as with all flags of absl's; but of a
+# list, no half goes without a word, and some add up.
+_LISTS = ('output_keys', 'exclude_output_keys', 'rename', 'rename_signature',
+          'output_dtypes', 'columns')
+_ADD_UP = ('warmup_image', 'image', 'images', 'add_signature', 'spark_conf')
+
+
+@pytest.mark.parametrize('command', _COMMANDS)
+def test_the_last_of_an_option_counts_and_of_a_list_none(server, files, command):
+  complete, options = _COMMANDS[command]
+  for option in options:
+    first, last = f'--{option}=the_first:one', f'--{option}=the_last:one'
+    others = {**complete, **_WITH.get((command, option), {}), option: None}
+    ended = server.run(
+        f'exporter.{command}:run', cwd=files, timeout=20,
+        argv=[command, *(f'--{k}={v.replace("{}", str(files))}' for k, v in others.items()
+                         if v is not None), first, last])
+    said = ended.stderr
+    assert ended.status == 1 and 'Traceback' not in said, (option, said)
+    if option in _LISTS:
+      assert f'flag {last}: already defined as the_first:one' in said
+    elif option in _ADD_UP and (command, option) != ('draw_detections', 'image'):
+      assert 'the_first' in said
+    elif not said.startswith('FATAL Flags parsing error:'):  # Of the first one.
+      assert 'the_last' in said and 'the_first' not in said, (option, said)
 
 
 @pytest.mark.parametrize('command', _COMMANDS)
