@@ -128,7 +128,6 @@ def entry_sizes(source: str, keys: Collection[str] | None = None) -> dict[str, i
   Raises:
     UserError: its files are damaged, or it lacks one of `keys`.
   """
-  import tensorflow as tf
   if not keys and not os.path.exists(source + '.index'):
     return {}
   return _describe(source, keys)[0]
