@@ -110,7 +110,7 @@ def _options(args) -> running.BatchOptions:
     raise UserError('--normalized, --columns and --masks=box need --format=parquet, and'
                     f' it is --format={args.format}.')
   columns = ()
-  if args.columns:
+  if args.columns is not None:
     signature = read_signature(args.saved_model_dir, args.signature)
     columns = tuple(output_keys.OutputSelection.parse(args.columns).select(
         list(signature.outputs)))

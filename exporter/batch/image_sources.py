@@ -34,6 +34,8 @@ def find_images(patterns: Sequence[str]) -> list[str]:
   """
   found = set()
   for pattern in patterns:
+    if not pattern.strip():
+      raise UserError(f'--images={pattern!r} names no file, folder or pattern.')
     try:
       matches = _find_remote(pattern) if is_url(pattern) else _find_local(pattern)
     except OSError as e:

@@ -68,6 +68,8 @@ class RunFolder:
     Raises:
       UserError: what is in the folder does not fit, or its name begins with `~`.
     """
+    if not self.folder.path.strip():
+      raise UserError(f'The output directory {self.folder.path!r} names no folder.')
     check_is_expanded(self.folder.path, 'output directory')
     names, of_run = self.folder.names(), self._run.names()
     if mode == 'begin' and (names - {_RUN} or _SETTINGS in of_run):

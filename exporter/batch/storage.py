@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 
 from exporter.errors import UserError
+from exporter.paths.plain_paths import without_parents
 from exporter.paths.urls import is_url
 
 _INCOMPLETE = '.incomplete-'
@@ -63,7 +64,8 @@ class Folder:
   """
 
   def __init__(self, path: str):
-    self.path = path.rstrip('/') or path
+    # PyArrow takes `link/..` for the folder with the link, as TensorFlow does.
+    self.path = without_parents(path).rstrip('/') or path
     self._is_url = is_url(path)
 
   def names(self) -> set[str]:

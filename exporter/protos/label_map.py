@@ -50,7 +50,7 @@ def _parse(path: str | os.PathLike[str], text: str) -> Any:
     # Keypoints, hierarchies and frequencies are none of our business.
     return text_format.Parse(text, _label_map_class()(), allow_unknown_field=True)
   except (text_format.ParseError, UnicodeError) as e:
-    raise UserError(f'{path} is no label map: line {e}.') from e
+    raise UserError(f'{path} is no label map: line {str(e).rstrip(".")}.') from e
 
 
 @functools.cache

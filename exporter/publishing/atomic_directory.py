@@ -52,6 +52,13 @@ def check_writable(target: str, folders: Collection[str] = ()) -> None:
     return
   check_is_expanded(target, 'output directory')
   check_is_utf8(os.path.realpath(target), 'output directory')
+  try:
+    os.lstat(target)
+  except (FileNotFoundError, NotADirectoryError, PermissionError):
+    pass  # The first is as it should be; of the others more is said below.
+  except OSError as e:  # Too long a name, or links that lead round in a ring.
+    raise UserError(
+        f'The output directory {target} cannot be made: {e.strerror}.') from e
   if os.path.lexists(target) and not os.path.isdir(target):
     what = (f'a link to {os.readlink(target)}, which is no folder'
             if os.path.islink(target) else 'a file')

@@ -450,6 +450,18 @@ def test_target_is_a_dangling_link(tmp_path):
   assert entries(tmp_path) == ['exported']
 
 
+def test_name_is_too_long(tmp_path):
+  target = str(tmp_path / ('n' * 256))
+  with pytest.raises(UserError, match=f'{target} cannot be made: File name too long'):
+    atomic_directory.check_writable(target)
+
+
+def test_links_lead_round_in_a_ring(tmp_path):
+  (tmp_path / 'ring').symlink_to('ring')
+  with pytest.raises(UserError, match='ring/out cannot be made: Too many levels of symbolic'):
+    atomic_directory.check_writable(str(tmp_path / 'ring' / 'out'))
+
+
 def test_parent_is_a_file(tmp_path):
   (tmp_path / 'file').write_text('mine')
   with pytest.raises(UserError, match='file is a file'):
