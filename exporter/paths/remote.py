@@ -26,6 +26,8 @@ from exporter.paths.file_systems import errors_told, opened, scheme_of
 
 # They have no folders to make, and a try to makes a bucket.
 _OBJECT_STORES = ('s3', 's3a', 'gs', 'gcs', 'abfs', 'abfss', 'az')
+# A copy within them may still be under way when they say that it is made.
+_COPY_LATER = ('abfs', 'abfss', 'az')
 
 
 def names(url: str, what: str) -> list[str]:
@@ -102,10 +104,14 @@ class RemoteFolder:
   Args:
     url: of the folder, which need not exist.
     what: it is, as the sentence of an error names it.
+
+  Attributes:
+    can_take: whether there is `take`.
   """
 
   def __init__(self, url: str, what: str):
     self._file_system, self._path = opened(url, what)
+    self.can_take = scheme_of(url) not in _COPY_LATER
     self._is_object_store = scheme_of(url) in _OBJECT_STORES
 
   def names(self) -> list[str]:

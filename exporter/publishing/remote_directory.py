@@ -37,7 +37,8 @@ def upload(folder: str, target: str) -> None:
   """Copies the local `folder` to `target`, over what stands there.
 
   Where an export stands already, all is copied beside its files before one of them is
-  touched, so that what breaks off on the way leaves it as it was.
+  touched, so that what breaks off on the way leaves it as it was; but in Azure, whose
+  copies to other names end some time later.
 
   Raises:
     UserError: it broke off. What stood there is whole, or no `saved_model.pb` and no
@@ -52,10 +53,13 @@ def upload(folder: str, target: str) -> None:
     remote_folder = (remote.RemoteFolder(target, _WHAT) if is_served(target)
                      else _TensorFlowFolder(target))
     replaced = [file for file in last if remote_folder.exists(file)]
-  if replaced:
+  if replaced and remote_folder.can_take:
     _replace(remote_folder, folder, ordered, replaced, broken)
     return
   with errors_told(f'{broken}, so that no reader takes it for complete; run it again'):
+    # Nobody is to load the graph of one with the variables of another.
+    for file in reversed(replaced):
+      remote_folder.remove(file)
     for file in ordered:
       remote_folder.put(os.path.join(folder, file), file)
 
@@ -72,7 +76,6 @@ def _replace(remote_folder: remote.RemoteFolder | _TensorFlowFolder, folder: str
       for file in ordered:
         remote_folder.put(os.path.join(folder, file), f'{staging}/{file}')
     with errors_told(f'{broken}, so that no reader takes it for complete; run it again'):
-      # Nobody is to load the graph of one with the variables of another.
       for file in reversed(replaced):
         remote_folder.remove(file)
       for file in ordered:
@@ -107,6 +110,8 @@ def _is_tensorflows(target: str) -> bool:
 
 class _TensorFlowFolder:
   """What `remote.RemoteFolder` is, by a file system of TensorFlow's."""
+
+  can_take = True
 
   def __init__(self, target: str):
     import tensorflow as tf
