@@ -23,7 +23,7 @@ from exporter.meta_graph import (
     loaded_call,
     object_graph,
     saved_variables,
-    saver,
+    saver_reading,
     variable_collections,
 )
 from exporter.meta_graph.loaded_call import Offered
@@ -87,7 +87,7 @@ class _Planner:
         meta_graph, self._bodies, checkpoint.objects)
     self._restored = saved_variables.read_variables(
         meta_graph, self._bodies, checkpoint, self._ids)
-    self._restored_tables = saver.restored_tables(meta_graph, self._bodies)
+    self._restored_tables = saver_reading.restored_tables(meta_graph, self._bodies)
     self._live = Liveness(
         self._bodies, OpEffects(self._bodies, op_kinds(meta_graph)))
     self._gradient_uses = gradients.uses(meta_graph, self._bodies)

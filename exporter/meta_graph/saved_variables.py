@@ -24,7 +24,8 @@ from exporter.graph.function_equality import (
     unwrap,
 )
 from exporter.meta_graph import object_graph
-from exporter.meta_graph.saver import SavedVariable, read_saver
+from exporter.meta_graph.saver import SavedVariable
+from exporter.meta_graph.saver_reading import read_saver
 
 _Key = TypeVar('_Key')
 

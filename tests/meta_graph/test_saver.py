@@ -4,12 +4,8 @@ import pytest
 
 from exporter.errors import UserError
 from exporter.graph.bodies import bodies_of
-from exporter.meta_graph.saver import (
-    SavedVariable,
-    read_saver,
-    restored_tables,
-    write_saver,
-)
+from exporter.meta_graph.saver import SavedVariable, write_saver
+from exporter.meta_graph.saver_reading import read_saver, restored_tables
 from small_graphs import function, graph_def
 from tensorflow.core.protobuf import meta_graph_pb2
 
