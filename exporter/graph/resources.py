@@ -6,13 +6,13 @@ that gives its handle: two nodes may stand for one table.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from exporter.graph.bodies import MAIN_GRAPH, Body
+from exporter.graph.bodies import MAIN_GRAPH, Body, call_of
 
 # What the names of ops start with that always stand for a resource.
-_HANDLES = ('AnonymousHashTable', 'HashTable', 'MutableDenseHashTable',
-            'MutableHashTable', 'VarHandleOp', 'Variable')
+_HANDLES = ('AnonymousHashTable', 'AnonymousMutable', 'HashTable',
+            'MutableDenseHashTable', 'MutableHashTable', 'VarHandleOp', 'Variable')
 _NOT_HANDLES = frozenset({'VariableShape'})
 
 # TensorFlow's name of resources that no two nodes share.
@@ -38,14 +38,35 @@ def resource_of(body: Body, name: str) -> Resource | None:
   return (container, name.encode()) if body.name == MAIN_GRAPH else (body.name, name)
 
 
-def resources_of(bodies: dict[str, Body],
+def resources_of(bodies: Mapping[str, Body],
                  nodes: Iterable[tuple[str, str]]) -> set[Resource]:
   """The resources that (body, node) pairs give the handles of."""
   found = (resource_of(bodies[body], node) for body, node in nodes)
   return {resource for resource in found if resource is not None}
 
 
-def handles_of(main: Body, resources: Iterable[Resource]) -> set[str]:
-  """Every node of the main graph that stands for one of some resources."""
+def handles_of(bodies: Mapping[str, Body], resources: Iterable[Resource],
+               place: str = MAIN_GRAPH) -> set[str]:
+  """Every node of a body that stands for one of some resources."""
   wanted = set(resources)
-  return {name for name in main.nodes if resource_of(main, name) in wanted}
+  return {name for name in bodies[place].nodes
+          if resource_of(*maker_of(bodies, place, name)) in wanted}
+
+
+def maker_of(bodies: Mapping[str, Body], place: str, name: str) -> tuple[Body, str]:
+  """Where and by which node that is made which a node of a body gives.
+
+  A model that was loaded and saved again makes each table by calling a function.
+  """
+  body = bodies[place]
+  while (call := call_of(body.nodes[name])) is not None:
+    callee = bodies[call.callees[0]]
+    if len(callee.results) != 1:
+      break
+    edge, = callee.results
+    while edge.source in callee.nodes and callee.nodes[edge.source].op == 'Identity':
+      edge = callee.data_edges(edge.source)[0]
+    if edge.source not in callee.nodes:
+      break
+    body, name = callee, edge.source
+  return body, name

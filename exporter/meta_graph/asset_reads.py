@@ -86,6 +86,6 @@ def _taken_on(body: Body, name: str, position: int,
       return []
     handle = body.data_edges(name)[0].source
     resource = handle in body.nodes and resource_of(body, handle)
-    return ([(body.name, other) for other in handles_of(body, [resource])]
+    return ([(body.name, other) for other in handles_of(bodies, [resource], body.name)]
             if resource else None)
   return None

@@ -76,19 +76,20 @@ def live_captures(function: ObjectFunction, live: Liveness) -> list[int]:
 def can_be_given(captured: Sequence[int], objects: Any, restored: Collection[int]) -> bool:
   """Whether functions can be given all that they capture.
 
-  The content of a table is not kept, nor a variable that nothing restores.
+  What nothing restores is not kept.
 
   Args:
     captured: the objects.
     objects: the SavedObjectGraph.
-    restored: the variables that the checkpoint has a value of, and the graph a node.
+    restored: the variables and tables that the checkpoint has a value of, and the graph
+      a node.
   """
   everything = object_graph.captured_objects(
       objects, list(captured), lambda function: function.bound_inputs)
   return all(
       (object_graph.can_be_kept(objects.nodes[i])
        or object_graph.concrete_names(objects.nodes[i]))
-      and (objects.nodes[i].WhichOneof('kind') != 'variable' or i in restored)
+      and (not object_graph.is_restored(objects.nodes[i]) or i in restored)
       for i in everything)
 
 

@@ -18,6 +18,7 @@ CALL = '__call__'
 SIGNATURES = 'signatures'
 VARIABLES = 'variables'
 INITIALIZERS = 'initializers'
+TABLES = 'tables'
 
 # The function by which a table, or a resource like it, fills itself on loading.
 _INITIALIZE = '_initialize'
@@ -25,8 +26,8 @@ _INITIALIZE = '_initialize'
 _KINDS_THAT_STAY = frozenset({
     'asset', 'captured_tensor', 'constant', 'resource', 'user_object', 'variable'})
 
-# How checkpoints name the value of the i-th variable of a list `variables`.
-_KEY = 'variables/{}/.ATTRIBUTES/VARIABLE_VALUE'
+# What checkpoints and objects call the content of a table.
+TABLE_CONTENT = 'table'
 
 
 @dataclasses.dataclass
@@ -175,69 +176,22 @@ def with_outputs(function: ObjectFunction, keys: Sequence[str]) -> ObjectFunctio
   return dataclasses.replace(function, output_signature=signature)
 
 
-def checkpoint_graph(object_graph: Any, trackable_graph: Any) -> None:
-  """Fills a TrackableObjectGraph, which tells where variables are in the files.
-
-  Its nodes mirror those of `object_graph`, which `rewrite` has made.
-  """
-  trackable_graph.Clear()
-  for node in object_graph.nodes:
-    mirror = trackable_graph.nodes.add()
-    for child in node.children:
-      mirror.children.add(node_id=child.node_id, local_name=child.local_name)
-  for node_id, key in listed_variables(object_graph).items():
-    mirror = trackable_graph.nodes[node_id]
-    mirror.has_checkpoint_values.value = True
-    mirror.attributes.add(
-        name='VARIABLE_VALUE',
-        full_name=object_graph.nodes[node_id].variable.name, checkpoint_key=key)
-
-
-def checkpoint_key(position: int) -> str:
-  """Checkpoint entry of the variable at `position` in the root's list."""
-  return _KEY.format(position)
-
-
-def listed_variables(object_graph: Any) -> dict[int, str]:
-  """Checkpoint entry by object id, of the variables in the root's list."""
-  holder = child_id(object_graph, 0, VARIABLES)
-  return {} if holder is None else {
-      child.node_id: checkpoint_key(int(child.local_name))
-      for child in object_graph.nodes[holder].children}
-
-
-def checkpoint_keys(object_graph: Any, trackable_graph: Any) -> dict[int, str]:
-  """Checkpoint entry by object id, of each variable that loading restores.
-
-  As the loader of TF2 does, both graphs are walked from their roots by the same names.
-
-  Args:
-    object_graph: the SavedObjectGraph.
-    trackable_graph: the TrackableObjectGraph in the checkpoint.
-  """
-  keys: dict[int, str] = {}
-  stack, seen = [(0, 0)] if trackable_graph.nodes else [], set()
-  while stack:
-    object_id, mirror_id = stack.pop()
-    if (object_id, mirror_id) in seen or mirror_id >= len(trackable_graph.nodes):
-      continue
-    seen.add((object_id, mirror_id))
-    mirror = trackable_graph.nodes[mirror_id]
-    for attribute in mirror.attributes:
-      if attribute.name == 'VARIABLE_VALUE':
-        keys[object_id] = attribute.checkpoint_key
-    ids = {child.local_name: child.node_id for child in mirror.children}
-    stack += [(child.node_id, ids[child.local_name])
-              for child in object_graph.nodes[object_id].children
-              if child.local_name in ids]
-  return keys
-
-
 def can_be_kept(node: Any) -> bool:
-  """Whether a captured object can be made anew; the content of a table cannot."""
+  """Whether a captured object can be made anew, with what the checkpoint has of it."""
   kind = node.WhichOneof('kind')
   return kind == 'variable' or kind in _KINDS_THAT_STAY and not (
-      node.saveable_objects or node.registered_saver)
+      set(node.saveable_objects) - {TABLE_CONTENT} or node.registered_saver)
+
+
+def is_restored(node: Any) -> bool:
+  """Whether an object is a variable or a table that the checkpoint has a value of."""
+  return node.WhichOneof('kind') == 'variable' or TABLE_CONTENT in node.saveable_objects
+
+
+def saving_functions(node: Any) -> Iterator[int]:
+  """The objects of the functions by which a table saves and restores its content."""
+  for saveable in node.saveable_objects.values():
+    yield from (saveable.save_function, saveable.restore_function)
 
 
 def captured_objects(
@@ -256,6 +210,7 @@ def captured_objects(
       yield from live_captures(concrete_function(object_graph, name))
     if node.WhichOneof('kind') in ('resource', 'user_object'):
       yield from (child.node_id for child in node.children)
+      yield from saving_functions(node)
 
   return list(reached(reversed(ids), made_from))
 

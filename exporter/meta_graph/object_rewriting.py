@@ -9,6 +9,7 @@ from exporter.meta_graph.object_graph import (
     CALL,
     INITIALIZERS,
     SIGNATURES,
+    TABLES,
     VARIABLES,
     ObjectFunction,
     can_be_kept,
@@ -19,7 +20,7 @@ from exporter.meta_graph.object_graph import (
 
 
 def rewrite(object_graph: Any, signatures: dict[str, ObjectFunction],
-            call: list[ObjectFunction], variables: list[int],
+            call: list[ObjectFunction], variables: list[int], tables: list[int],
             initializers: list[int], gradients: list[ObjectFunction]) -> None:
   """Reduces the object graph, in place, to the functions that are given.
 
@@ -29,15 +30,15 @@ def rewrite(object_graph: Any, signatures: dict[str, ObjectFunction],
       in them are ids of `object_graph` as it is now.
     call: concrete functions of calling the root; empty if it cannot be called.
     variables: ids of the variables, in the order of their checkpoint entries.
+    tables: ids of the tables whose content is in the checkpoint, in their order.
     initializers: ids of objects that stay for what loading them fills.
     gradients: concrete functions that are the gradients of ops.
 
   Raises:
-    UserError: a kept function uses an object that cannot be kept, such as a
-      mutable table, whose content is in the checkpoint.
+    UserError: a kept function uses an object that cannot be kept.
   """
   _Rewriter(object_graph).rewrite(
-      signatures, call, variables, initializers, gradients)
+      signatures, call, variables, tables, initializers, gradients)
 
 
 class _Rewriter:
@@ -47,13 +48,16 @@ class _Rewriter:
     self._old.CopyFrom(object_graph)
     self._new = object_graph
     self._ids: dict[int, int] = {}
+    self._restored: frozenset[int] = frozenset()
 
   def rewrite(self, signatures: dict[str, ObjectFunction],
-              call: list[ObjectFunction], variables: list[int],
+              call: list[ObjectFunction], variables: list[int], tables: list[int],
               initializers: list[int], gradients: list[ObjectFunction]) -> None:
+    self._restored = frozenset(tables)
     self._new.Clear()
     root = self._user_object('_generic_user_object')
     self._list(root, VARIABLES, variables)
+    self._list(root, TABLES, tables)
     self._list(root, INITIALIZERS, initializers)
     old_call = child_id(self._old, 0, CALL)
     if call and old_call is not None:
@@ -102,6 +106,8 @@ class _Rewriter:
     return new_id
 
   def _describe(self, function: ObjectFunction) -> None:
+    if function.name in self._new.concrete_functions:
+      return  # Two objects may share one.
     saved = self._new.concrete_functions[function.name]
     saved.canonicalized_input_signature.CopyFrom(function.input_signature)
     saved.output_signature.CopyFrom(function.output_signature)
@@ -114,14 +120,14 @@ class _Rewriter:
     old = self._old.nodes[old_id]
     kind = old.WhichOneof('kind')
     if not can_be_kept(old):
-      if not (old.saveable_objects or old.registered_saver):
-        raise UserError(
-            f'The SavedModel captures an object of kind {kind!r}, which cannot be'
-            ' kept while removing outputs.')
       raise UserError(
-          'The SavedModel captures a table whose content is in its checkpoint;'
-          ' removing outputs is supported for tables that are read from a file'
-          ' or from constants.')
+          f'The SavedModel captures an object of kind {kind!r}, which cannot be'
+          ' kept while removing outputs.')
+    if kind != 'variable' and old.saveable_objects and old_id not in self._restored:
+      raise UserError(
+          'The SavedModel captures a table that says how its content is restored, and'
+          ' its checkpoint does not hold it; load and save it with a current TensorFlow'
+          ' first.')
     node = self._new.nodes.add()
     self._ids[old_id] = new_id = len(self._new.nodes) - 1
     node.CopyFrom(old)
@@ -137,9 +143,15 @@ class _Rewriter:
     """A table makes and fills itself by functions of its own."""
     for child in old.children:
       names = concrete_names(self._old.nodes[child.node_id])
-      if names:
-        self._adopt(new_id, child.local_name, self._function_node(
-            child.node_id,
-            [concrete_function(self._old, name) for name in names]))
-      else:
-        self._adopt(new_id, child.local_name, self._keep(child.node_id))
+      self._adopt(new_id, child.local_name, self._own_function(child.node_id)
+                  if names else self._keep(child.node_id))
+    for name, saveable in old.saveable_objects.items():
+      functions = map(self._own_function, (
+          saveable.save_function, saveable.restore_function))
+      kept = self._new.nodes[new_id].saveable_objects[name]
+      kept.save_function, kept.restore_function = functions
+
+  def _own_function(self, old_id: int) -> int:
+    names = concrete_names(self._old.nodes[old_id])
+    return self._function_node(
+        old_id, [concrete_function(self._old, name) for name in names])

@@ -11,7 +11,6 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from exporter.errors import UserError
 from exporter.graph.bodies import MAIN_GRAPH, bodies_of, call_of
 from exporter.graph.function_equality import Application, Passed, unwrap
 from exporter.graph.liveness import Liveness, Roots
@@ -22,14 +21,13 @@ from exporter.meta_graph import (
     initialization,
     loaded_call,
     object_graph,
-    saved_variables,
-    saver_reading,
     variable_collections,
 )
 from exporter.meta_graph.loaded_call import Offered
 from exporter.meta_graph.object_graph import ObjectFunction, passed_count
+from exporter.meta_graph.restored import Restored
 from exporter.meta_graph.saved_variables import NO_CHECKPOINT, Checkpoint
-from exporter.meta_graph.saver import SavedVariable
+from exporter.meta_graph.saver import SavedTable, SavedVariable
 from exporter.meta_graph.signature_tensors import tensor_names
 
 
@@ -47,6 +45,8 @@ class Plan:
     initializers: the objects that fill what lives though no function captures them.
     variables: those that stay in the checkpoint.
     variable_ids: the object of each; empty where there are no objects.
+    tables: those whose content stays in the checkpoint.
+    table_ids: the object of each; empty where there are no objects.
     gradients: the functions by which ops with a gradient of their own compute it.
   """
   outputs: dict[str, list[str]]
@@ -57,6 +57,8 @@ class Plan:
   initializers: list[int]
   variables: list[SavedVariable]
   variable_ids: list[int]
+  tables: list[SavedTable]
+  table_ids: list[int]
   gradients: list[ObjectFunction]
 
   @classmethod
@@ -83,11 +85,8 @@ class _Planner:
     self._objects = meta_graph.object_graph_def
     self._outputs = {name: list(keys) for name, keys in outputs.items()}
     self._bodies = bodies_of(meta_graph.graph_def)
-    self._ids = saved_variables.object_ids(
-        meta_graph, self._bodies, checkpoint.objects)
-    self._restored = saved_variables.read_variables(
-        meta_graph, self._bodies, checkpoint, self._ids)
-    self._restored_tables = saver_reading.restored_tables(meta_graph, self._bodies)
+    self._restored = Restored(meta_graph, self._bodies, checkpoint)
+    self._ids = self._restored.ids
     self._live = Liveness(
         self._bodies, OpEffects(self._bodies, op_kinds(meta_graph)))
     self._gradient_uses = gradients.uses(meta_graph, self._bodies)
@@ -104,13 +103,13 @@ class _Planner:
     self._live.mark(self._call_roots())
     while self._grow():
       pass
-    self._check_no_table_is_restored()
     initializers = self._initializers(self._initialization())
     kept = self._trim_initialization()
-    variables = self._live_variables()
+    variables, tables = self._live_state()
+    self._restored.check_is_whole(self._live_handles() if self._signatures else ())
     return Plan(self._outputs, self._signatures, self._call, self._live, kept,
-                initializers, variables, self._object_ids(variables),
-                self._live_gradients())
+                initializers, variables, self._object_ids(variables), tables,
+                self._object_ids(tables), self._live_gradients())
 
   def _grow(self) -> bool:
     """Marks what the live objects, tables and variables need for themselves."""
@@ -118,7 +117,7 @@ class _Planner:
     grown = [self._live.mark(Roots(tensors=tuple(sorted(kept.ops)))),
              self._live.mark(self._gradient_roots()),
              self._live.mark(self._captured_object_roots(self._initializers(kept))),
-             self._live.mark(self._variable_roots())]
+             self._live.mark(self._state_roots())]
     return any(grown)
 
   def _signature_roots(self) -> Roots:
@@ -155,7 +154,7 @@ class _Planner:
                         for argument in self._passed_arguments(c.function)))
 
   def _call_can_stay(self) -> bool:
-    restored = {self._ids[v.node] for v in self._restored if v.node in self._ids}
+    restored = self._restored.objects()
     captured = [i for c in self._call for i in c.function.bound_inputs]
     if not loaded_call.can_be_given(captured, self._objects, restored):
       used = Liveness(self._bodies, self._live.effects)
@@ -186,7 +185,8 @@ class _Planner:
 
   def _captured_object_roots(self, initializers: list[int]) -> Roots:
     """Live constants, and functions by which live tables make and fill themselves."""
-    captured = self._captured_objects(initializers)
+    _, tables = self._live_state()
+    captured = self._captured_objects([*initializers, *self._object_ids(tables)])
     functions = [object_graph.concrete_function(self._objects, name)
                  for name in object_graph.functions_of(self._objects, captured)]
     inner = (gradients.captured_tensor(self._objects.nodes[i], self._bodies)
@@ -198,20 +198,20 @@ class _Planner:
         arguments=tuple(argument for function in functions
                         for argument in self._passed_arguments(function)))
 
-  def _captured_objects(self, initializers: list[int]) -> list[int]:
+  def _captured_objects(self, others: list[int]) -> list[int]:
     functions = (*self._signatures.values(), *(c.function for c in self._call),
                  *self._live_gradients())
     live_captures = functools.partial(loaded_call.live_captures, live=self._live)
     return object_graph.captured_objects(
         self._objects,
-        [*initializers, *(i for f in functions for i in live_captures(f))],
+        [*others, *(i for f in functions for i in live_captures(f))],
         live_captures)
 
   def _tensors_of(self, objects: list[int]) -> Iterator[str]:
-    """Nodes of the main graph that stand for variables, constants, file paths."""
+    """Nodes of the main graph that stand for what is restored, constants, file paths."""
     nodes = {i: node for node, i in self._ids.items()}
     for i in objects:
-      if i in nodes and self._objects.nodes[i].WhichOneof('kind') == 'variable':
+      if i in nodes and object_graph.is_restored(self._objects.nodes[i]):
         yield nodes[i]
       node = object_graph.constant_node(self._objects, i)
       if node is not None:
@@ -258,42 +258,25 @@ class _Planner:
     self._live.mark(Roots(tensors=(*kept.ops, *kept.groups)))
     return kept
 
-  # Variables.
+  # Variables and tables whose values are in the checkpoint.
 
-  def _variable_roots(self) -> Roots:
-    """What restores and saves variables, and what TF1 says of them."""
-    variables = self._live_variables()
+  def _state_roots(self) -> Roots:
+    """What restores and saves them, and what TF1 says of variables."""
+    variables, tables = self._live_state()
     filename = self._meta_graph.saver_def.filename_tensor_name
+    nodes = [*(v.node for v in variables), *(t.node for t in tables)]
     return Roots(tensors=(
-        *(v.node for v in variables), *([filename] if filename and variables else []),
+        *nodes, *([filename] if filename and nodes else []),
         *variable_collections.tensor_names(self._meta_graph, self._live_handles())))
 
   def _live_handles(self) -> set[str]:
     """Nodes of the main graph that stand for what any live node stands for."""
-    return handles_of(self._bodies[MAIN_GRAPH], self._live_resources())
+    return handles_of(self._bodies, self._live_resources())
 
-  def _check_no_table_is_restored(self) -> None:
-    for node in sorted(self._restored_tables & self._live_handles()):
-      raise UserError(
-          f'The outputs need the table {node!r}, whose content is in the checkpoint;'
-          ' removing outputs is supported for tables that are read from a file or'
-          ' from constants.')
-
-  def _live_variables(self) -> list[SavedVariable]:
+  def _live_state(self) -> tuple[list[SavedVariable], list[SavedTable]]:
     live = self._live_handles()
-    return [v for v in self._restored if v.node in live]
+    return ([v for v in self._restored.variables if v.node in live],
+            [t for t in self._restored.tables if t.node in live])
 
-  def _object_ids(self, variables: list[SavedVariable]) -> list[int]:
-    """The object of each variable."""
-    if not self._signatures:
-      return []
-    for v in variables:
-      if v.node not in self._ids:
-        raise UserError(f'The SavedModel is damaged: no object stands for the'
-                        f' variable {v.node!r}, which the outputs need.')
-    lost = (self._ids.keys() & self._live_handles()) - {v.node for v in variables}
-    for node in sorted(lost):
-      if self._objects.nodes[self._ids[node]].WhichOneof('kind') == 'variable':
-        raise UserError(f'The SavedModel is damaged: its checkpoint has no value of'
-                        f' the variable {node!r}, which the outputs need.')
-    return [self._ids[v.node] for v in variables]
+  def _object_ids(self, states: Sequence[SavedVariable] | Sequence[SavedTable]) -> list[int]:
+    return self._restored.object_ids(states) if self._signatures else []

@@ -21,6 +21,7 @@ from exporter.meta_graph import (
     asset_reads,
     gradients,
     initialization,
+    object_checkpoint,
     object_graph,
     object_rewriting,
     saver,
@@ -94,6 +95,9 @@ def apply(meta_graph: Any, plan: Plan) -> Pruned:
   entries = _rewrite_saver(meta_graph, plan)
   unused_assets = _keep_used_assets(meta_graph)
   tidying.tidy(meta_graph)
+  dropped_objects = [
+      name for name in dropped_objects
+      if object_graph.child_id(meta_graph.object_graph_def, 0, name) is None]
   return Pruned(entries, dropped_signatures, dropped_objects, bool(plan.call),
                 unused_assets, acting, given_up)
 
@@ -171,7 +175,7 @@ def _rewrite_objects(meta_graph: Any, plan: Plan, kept: Kept) -> None:
   _rename_captured_tensors(meta_graph.object_graph_def, of_ops, kept)
   object_rewriting.rewrite(
       meta_graph.object_graph_def, signatures, call, plan.variable_ids,
-      plan.initializers, of_ops)
+      plan.table_ids, plan.initializers, of_ops)
 
 
 def _rename_captured_tensors(objects: Any, functions: Sequence[ObjectFunction],
@@ -224,9 +228,15 @@ class _ResultSelection:
 
 
 def _rewrite_saver(meta_graph: Any, plan: Plan) -> dict[str, str]:
-  """Writes what restores the variables; their former entries by the new ones."""
-  keys = ([object_graph.checkpoint_key(i) for i in range(len(plan.variables))]
-          if plan.signatures else [v.key for v in plan.variables])
-  saver.write_saver(meta_graph, [
-      dataclasses.replace(v, key=key) for v, key in zip(plan.variables, keys)])
-  return {key: v.key for v, key in zip(plan.variables, keys)}
+  """Writes what restores the plan's state; the former checkpoint entries by the new ones."""
+  variables, tables = plan.variables, plan.tables
+  if plan.signatures:
+    variables = [dataclasses.replace(v, key=object_checkpoint.checkpoint_key(i))
+                 for i, v in enumerate(variables)]
+    tables = [dataclasses.replace(t, keys=keys, values=values) for t, (keys, values) in zip(
+        tables, map(object_checkpoint.table_entries, map(
+            object_checkpoint.table_key, range(len(tables)))))]
+  saver.write_saver(meta_graph, variables, tables)
+  return {**{new.key: old.key for old, new in zip(plan.variables, variables)},
+          **{new.keys: old.keys for old, new in zip(plan.tables, tables)},
+          **{new.values: old.values for old, new in zip(plan.tables, tables)}}

@@ -1,4 +1,4 @@
-"""Which variable is restored from which entry of the checkpoint.
+"""Which variable or table is restored from which entries of the checkpoint.
 
 Two witnesses tell: the saver in the graph, by which sessions restore, and the
 objects of TF2 with those in the checkpoint, by which `tf.saved_model.load` does.
@@ -23,9 +23,11 @@ from exporter.graph.function_equality import (
     Passed,
     unwrap,
 )
-from exporter.meta_graph import object_graph
-from exporter.meta_graph.saver import SavedVariable
-from exporter.meta_graph.saver_reading import read_saver
+from exporter.graph.resources import maker_of
+from exporter.meta_graph import object_checkpoint, object_graph
+from exporter.meta_graph.object_graph import TABLE_CONTENT
+from exporter.meta_graph.saver import SavedTable, SavedVariable
+from exporter.meta_graph.saver_reading import read_saver, read_tables
 
 _Key = TypeVar('_Key')
 
@@ -49,9 +51,9 @@ def object_ids(meta_graph: Any, bodies: dict[str, Body],
                checkpoint_objects: Any) -> dict[str, int]:
   """The object that each node of the main graph stands for, if that is known.
 
-  Known by what the calls of the main graph capture. A variable that no such call
-  captures is known by its entry in the checkpoint or, where the graph restores
-  nothing, by its name.
+  Known by what the calls of the main graph capture. A variable or a table that no such
+  call captures is known by its entry in the checkpoint; a variable, where the graph
+  restores nothing, by its name.
 
   Args:
     meta_graph: MetaGraphDef of a SavedModel.
@@ -63,9 +65,12 @@ def object_ids(meta_graph: Any, bodies: dict[str, Body],
   ids = _captured_ids(objects, bodies)
   if checkpoint_objects is None or not objects.nodes:
     return ids
-  nodes = _unique({v.node: v.key for v in read_saver(meta_graph, bodies)})
+  nodes = _unique({v.node: v.key for v in read_saver(meta_graph, bodies)} |
+                  {t.node: t.keys for t in read_tables(meta_graph, bodies)})
   if nodes:
-    keys = _unique(object_graph.checkpoint_keys(objects, checkpoint_objects))
+    keys = _unique(object_checkpoint.checkpoint_keys(objects, checkpoint_objects) | {
+        i: entries[0] for i, entries in _entries_of_tables(
+            objects, checkpoint_objects).items()})
     others = {nodes[key]: i for key, i in keys.items() if key in nodes}
   else:
     others = _by_name(objects, main)
@@ -132,6 +137,14 @@ def _unique(values: Mapping[_Key, str]) -> dict[str, _Key]:
   return {value: key for key, value in values.items() if counts[value] == 1}
 
 
+def _entries_of_tables(objects: Any, checkpoint_objects: Any
+                       ) -> dict[int, tuple[str, str]]:
+  """The checkpoint entries of the keys and the values of tables, by object id."""
+  keys = object_checkpoint.checkpoint_keys(objects, checkpoint_objects, TABLE_CONTENT)
+  return {i: object_checkpoint.table_entries(key) for i, key in keys.items()
+          if TABLE_CONTENT in objects.nodes[i].saveable_objects}
+
+
 def read_variables(meta_graph: Any, bodies: dict[str, Body], checkpoint: Checkpoint,
                    ids: Mapping[str, int]) -> list[SavedVariable]:
   """Every variable that is restored, those of the saver first.
@@ -150,18 +163,60 @@ def read_variables(meta_graph: Any, bodies: dict[str, Body], checkpoint: Checkpo
   objects = meta_graph.object_graph_def
   if checkpoint.objects is None or not objects.nodes:
     return variables
-  keys = object_graph.checkpoint_keys(objects, checkpoint.objects)
+  keys = object_checkpoint.checkpoint_keys(objects, checkpoint.objects)
   known = {v.node: v.key for v in variables}
   for node, i in ids.items():
     if i not in keys or objects.nodes[i].WhichOneof('kind') != 'variable':
       continue
-    if node in known and not checkpoint.are_equal(known[node], keys[i]):
-      raise UserError(
-          f'The SavedModel restores the variable {node!r} in two ways, from the entry'
-          f' {known[node]!r} of its checkpoint by its graph and from {keys[i]!r} by'
-          ' its objects; load and save it with a current TensorFlow first.')
-    if node not in known:
+    if node in known:
+      _check_are_equal(checkpoint, f'variable {node!r}', known[node], keys[i])
+    else:
       variables.append(SavedVariable(
           node, keys[i], slice='', dtype=objects.nodes[i].variable.dtype,
           is_resource=True))
   return variables
+
+
+def read_all_tables(meta_graph: Any, bodies: dict[str, Body], checkpoint: Checkpoint,
+                    ids: Mapping[str, int]) -> list[SavedTable]:
+  """Every table whose content is restored, as mutable ones' is.
+
+  Where there are objects, these tell of each of them.
+
+  Args:
+    meta_graph: MetaGraphDef of a SavedModel.
+    bodies: those of its graph.
+    checkpoint: from which they are restored.
+    ids: as `object_ids` finds them.
+
+  Raises:
+    UserError: as `read_variables`.
+  """
+  tables = read_tables(meta_graph, bodies)
+  objects = meta_graph.object_graph_def
+  if checkpoint.objects is None or not objects.nodes:
+    return tables
+  entries = _entries_of_tables(objects, checkpoint.objects)
+  known = {t.node: t for t in tables}
+  for node, i in ids.items():
+    if i in entries and node in known:
+      for one, other in zip((known[node].keys, known[node].values), entries[i]):
+        _check_are_equal(checkpoint, f'table {node!r}', one, other)
+    elif i in entries:
+      tables.append(SavedTable(node, *entries[i], _dtypes(bodies, node)))
+  return tables
+
+
+def _dtypes(bodies: dict[str, Body], node: str) -> tuple[int, int]:
+  """The types of the keys and the values of a table."""
+  body, maker = maker_of(bodies, MAIN_GRAPH, node)
+  attr = body.nodes[maker].attr
+  return attr['key_dtype'].type, attr['value_dtype'].type
+
+
+def _check_are_equal(checkpoint: Checkpoint, what: str, one: str, other: str) -> None:
+  if not checkpoint.are_equal(one, other):
+    raise UserError(
+        f'The SavedModel restores the {what} in two ways, from the entry {one!r} of its'
+        f' checkpoint by its graph and from {other!r} by its objects; load and save it'
+        ' with a current TensorFlow first.')

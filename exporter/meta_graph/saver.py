@@ -1,15 +1,20 @@
-"""The part of a SavedModel's graph that restores its variables from files.
+"""The part of a SavedModel's graph that restores variables and tables from files.
 
 TensorFlow writes it in several shapes (nodes of the main graph in TF1; functions
-in TF2, with four nodes a variable). They all say the same: which variable gets
-which checkpoint entry. `saver_reading` reads that off, `write_saver` writes it for
-the variables that are left, in the one shape that every loader has always taken.
+in TF2, with four nodes a variable). They all say the same: what gets which
+checkpoint entry. `saver_reading` reads that off, `write_saver` writes it for what is
+left, in the one shape that every loader has always taken.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
+
+# The first kind of tables, which give references instead of handles.
+_REFERENCES = frozenset({
+    'MutableDenseHashTable', 'MutableHashTable', 'MutableHashTableOfTensors'})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,61 +38,123 @@ class SavedVariable:
   shape: bytes = b''
 
 
-def write_saver(meta_graph: Any, variables: list[SavedVariable]) -> None:
-  """Adds nodes that save and restore `variables` and names them in `saver_def`.
+@dataclasses.dataclass(frozen=True)
+class SavedTable:
+  """A table of the main graph and the checkpoint entries that its content comes from.
+
+  Attributes:
+    node: name of its MutableHashTableV2 node, or one like it, or one that calls a
+      function with it.
+    keys: name of the entry with the keys.
+    values: name of the entry with the values.
+    dtypes: the DataType numbers of both.
+  """
+  node: str
+  keys: str
+  values: str
+  dtypes: tuple[int, int]
+
+
+def write_saver(meta_graph: Any, variables: Sequence[SavedVariable],
+                tables: Sequence[SavedTable] = ()) -> None:
+  """Adds nodes that save and restore these and names them in `saver_def`.
 
   The nodes of the former saver, if there was one, must be gone, but for its
   filename tensor.
   """
   saver = meta_graph.saver_def
-  if not variables:
+  if not variables and not tables:
     meta_graph.ClearField('saver_def')
     return
   graph_def = meta_graph.graph_def
   scope = _free_scope(graph_def)
-
-  def add(name: str, op: str, inputs: list[str]) -> Any:
-    return graph_def.node.add(name=f'{scope}/{name}', op=op, input=inputs)
-
   if not saver.filename_tensor_name:
-    path = add('filename', 'Placeholder', [])
+    path = graph_def.node.add(name=f'{scope}/filename', op='Placeholder')
     path.attr['dtype'].type = _DT_STRING
     path.attr['shape'].shape.SetInParent()  # A scalar.
     saver.filename_tensor_name = f'{path.name}:0'
   filename = saver.filename_tensor_name.removesuffix(':0')
-  names = add('tensor_names', 'Const', [])
-  _set_strings(names, [v.key for v in variables])
-  slices = add('shape_and_slices', 'Const', [])
-  _set_strings(slices, [v.slice for v in variables])
-  entries = [filename, names.name, slices.name]
-
-  save = add('SaveV2', 'SaveV2', entries)
-  for variable in variables:
-    if variable.is_resource:
-      save.input.append(_read_node(graph_def, variable))
-    else:
-      save.input.append(variable.node)
-  save.attr['dtypes'].list.type.extend(v.dtype for v in variables)
-  saved = add('saved', 'Identity', [filename, f'^{save.name}'])
+  entries = [_Entry(v.key, v.slice, v.dtype,
+                    _read_node(graph_def, v) if v.is_resource else v.node)
+             for v in variables]
+  for i, table in enumerate(tables):
+    entries += _table_entries(graph_def, f'{scope}/Export_{i}', table)
+  save, restore = _bundle_nodes(graph_def, scope, filename, entries)
+  saved = graph_def.node.add(name=f'{scope}/saved', op='Identity',
+                             input=[filename, f'^{save}'])
   saved.attr['T'].type = _DT_STRING
-
-  restore = add('RestoreV2', 'RestoreV2', entries)
-  restore.attr['dtypes'].list.type.extend(v.dtype for v in variables)
-  restored = add('restored', 'NoOp', [])
-  for i, variable in enumerate(variables):
-    value = f'{restore.name}:{i}' if i else restore.name
-    if variable.shape:
-      value = _reshape_node(graph_def, f'{scope}/Reshape_{i}', value, variable)
-    op, dtype = (('AssignVariableOp', 'dtype') if variable.is_resource
-                 else ('Assign', 'T'))
-    assign = add(f'Assign_{i}', op, [variable.node, value])
-    assign.attr[dtype].type = variable.dtype
-    restored.input.append(f'^{assign.name}')
-
+  values = [f'{restore}:{i}' if i else restore for i in range(len(entries))]
+  restored = graph_def.node.add(name=f'{scope}/restored', op='NoOp')
+  restored.input.extend(f'^{name}' for name in (
+      *(_assign_node(graph_def, scope, i, v, values[i]) for i, v in enumerate(variables)),
+      *(_import_node(graph_def, f'{scope}/Import_{i}', table,
+                     values[len(variables) + 2 * i:][:2])
+        for i, table in enumerate(tables))))
   saver.save_tensor_name = f'{saved.name}:0'
   saver.restore_op_name = restored.name
   saver.sharded = False
   saver.version = saver.V2
+
+
+@dataclasses.dataclass(frozen=True)
+class _Entry:
+  """An entry of a checkpoint, as SaveV2 wants it, and the tensor that is saved there."""
+  key: str
+  slice: str
+  dtype: int
+  tensor: str
+
+
+def _bundle_nodes(graph_def: Any, scope: str, filename: str,
+                  entries: Sequence[_Entry]) -> tuple[str, str]:
+  """Adds the SaveV2 and the RestoreV2 node of entries."""
+  names = graph_def.node.add(name=f'{scope}/tensor_names', op='Const')
+  _set_strings(names, [entry.key for entry in entries])
+  slices = graph_def.node.add(name=f'{scope}/shape_and_slices', op='Const')
+  _set_strings(slices, [entry.slice for entry in entries])
+  inputs = [filename, names.name, slices.name]
+  save = graph_def.node.add(name=f'{scope}/SaveV2', op='SaveV2', input=inputs)
+  save.input.extend(entry.tensor for entry in entries)
+  restore = graph_def.node.add(name=f'{scope}/RestoreV2', op='RestoreV2', input=inputs)
+  for node in (save, restore):
+    node.attr['dtypes'].list.type.extend(entry.dtype for entry in entries)
+  return save.name, restore.name
+
+
+def _assign_node(graph_def: Any, scope: str, number: int, variable: SavedVariable,
+                 value: str) -> str:
+  if variable.shape:
+    value = _reshape_node(graph_def, f'{scope}/Reshape_{number}', value, variable)
+  op, dtype = (('AssignVariableOp', 'dtype') if variable.is_resource
+               else ('Assign', 'T'))
+  name = f'{scope}/Assign_{number}'
+  assign = graph_def.node.add(name=name, op=op, input=[variable.node, value])
+  assign.attr[dtype].type = variable.dtype
+  return name
+
+
+def _table_entries(graph_def: Any, name: str, table: SavedTable) -> list[_Entry]:
+  """Adds a node that gives the content of a table; the two entries for it."""
+  export = graph_def.node.add(name=name, op='LookupTableExport', input=[table.node])
+  _set_table_attributes(graph_def, export, table, 'Tkeys', 'Tvalues')
+  return [_Entry(table.keys, '', table.dtypes[0], name),
+          _Entry(table.values, '', table.dtypes[1], f'{name}:1')]
+
+
+def _import_node(graph_def: Any, name: str, table: SavedTable, entries: list[str]) -> str:
+  """Adds a node that makes entries the content of a table."""
+  taker = graph_def.node.add(name=name, op='LookupTableImport',
+                             input=[table.node, *entries])
+  _set_table_attributes(graph_def, taker, table, 'Tin', 'Tout')
+  return name
+
+
+def _set_table_attributes(graph_def: Any, node: Any, table: SavedTable, keys: str,
+                          values: str) -> None:
+  """Fits a node, of an op for the first kind of tables, to a table."""
+  if next(n for n in graph_def.node if n.name == table.node).op not in _REFERENCES:
+    node.op += 'V2'
+  node.attr[keys].type, node.attr[values].type = table.dtypes
 
 
 def _reshape_node(graph_def: Any, name: str, value: str, variable: SavedVariable) -> str:

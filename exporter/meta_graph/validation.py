@@ -168,6 +168,10 @@ def _check_objects(meta_graph: Any, functions: Any, main: _Nodes) -> None:
     kind = node.WhichOneof('kind')
     if any(not 0 <= child.node_id < len(objects.nodes) for child in node.children):
       raise _damaged('an object has a child that is not there')
+    functions_of_table = list(object_graph.saving_functions(node))
+    if any(not 0 <= i < len(objects.nodes) or not object_graph.concrete_names(
+        objects.nodes[i]) for i in functions_of_table):
+      raise _damaged('a table is saved or restored by a function that is not there')
     if kind == 'constant':
       main.check_tensors([node.constant.operation])
     if kind == 'asset' and not (0 <= node.asset.asset_file_def_index

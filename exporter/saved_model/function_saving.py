@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from exporter.meta_graph import object_graph
+from exporter.meta_graph import object_checkpoint
 from exporter.meta_graph.saved_variables import Checkpoint
 from exporter.saved_model import tensorflow_api
 from exporter.saved_model.files import SavedModelFiles
@@ -34,7 +34,7 @@ def save_lean(functions: Mapping[str, Any], target: str) -> None:
   with tempfile.TemporaryDirectory(dir=os.path.dirname(target)) as unpruned:
     source = _unpruned(root, functions, unpruned)
     # tf.saved_model.save would write them too, only to be read and written again.
-    variables = {object_graph.checkpoint_key(i): variable
+    variables = {object_checkpoint.checkpoint_key(i): variable
                  for i, variable in enumerate(root.variables)}
     lean, pruned = prune(source, {
         name: list(function.structured_outputs) for name, function in functions.items()},

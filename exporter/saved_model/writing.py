@@ -18,7 +18,7 @@ from typing import Any
 
 from exporter.errors import UserError
 from exporter.meta_graph import asset_files
-from exporter.meta_graph import object_graph
+from exporter.meta_graph import object_checkpoint
 from exporter.meta_graph import pruning as saved_model_pruning
 from exporter.meta_graph.saved_variables import Checkpoint
 from exporter.saved_model import tensorflow_api
@@ -102,7 +102,7 @@ def object_graph_of(meta_graph: Any) -> Any:
   """The TrackableObjectGraph that fits the objects of a MetaGraphDef."""
   from tensorflow.core.protobuf import trackable_object_graph_pb2
   trackable_graph = trackable_object_graph_pb2.TrackableObjectGraph()
-  object_graph.checkpoint_graph(meta_graph.object_graph_def, trackable_graph)
+  object_checkpoint.checkpoint_graph(meta_graph.object_graph_def, trackable_graph)
   return trackable_graph
 
 

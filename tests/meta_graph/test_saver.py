@@ -4,8 +4,8 @@ import pytest
 
 from exporter.errors import UserError
 from exporter.graph.bodies import bodies_of
-from exporter.meta_graph.saver import SavedVariable, write_saver
-from exporter.meta_graph.saver_reading import read_saver, restored_tables
+from exporter.meta_graph.saver import SavedTable, SavedVariable, write_saver
+from exporter.meta_graph.saver_reading import read_saver, read_tables
 from small_graphs import function, graph_def
 from tensorflow.core.protobuf import meta_graph_pb2
 
@@ -77,9 +77,34 @@ def test_other_things_are_refused():
 
 
 def test_tables_are_no_variables():
-  meta_graph = _meta_graph(_TF1 + ['t = LookupTableImportV2(u, r, r:1)'])
-  assert _read(meta_graph) == _read(_meta_graph(_TF1))
-  assert restored_tables(meta_graph, bodies_of(meta_graph.graph_def)) == {'u'}
+  lines = [line.replace('2,0,1', '') for line in _TF1]
+  meta_graph = _meta_graph(lines + ['t = LookupTableImportV2(u, r, r:1)'])
+  assert _read(meta_graph) == _read(_meta_graph(lines))
+  assert read_tables(meta_graph, bodies_of(meta_graph.graph_def)) == [
+      SavedTable('u', 'k', 'l', (1, 3))]
+
+
+def test_tables_are_filled_by_functions_that_are_called():
+  meta_graph = _meta_graph(
+      [line.replace('2,0,1', '') for line in _NAMES]
+      + ['t = MutableHashTableV2()', 'r = RestoreV2[dtypes=9|1](file, names, slices)',
+         'all = StatefulPartitionedCall[f=fill](r, r:1, t)'],
+      function('fill', 'keys values table', {}, [
+          'i = LookupTableImportV2(table, keys, values)']))
+  meta_graph.graph_def.node.add(name='last', op='NoOp', input=['^all'])
+  meta_graph.saver_def.restore_op_name = 'last'
+  bodies = bodies_of(meta_graph.graph_def)
+  tables = [SavedTable('t', 'k', 'l', (9, 1))]
+  assert read_tables(meta_graph, bodies) == tables and not read_saver(meta_graph, bodies)
+  del meta_graph.graph_def.node[4:]
+  write_saver(meta_graph, [], tables)
+  assert read_tables(meta_graph, bodies_of(meta_graph.graph_def)) == tables
+
+
+def test_a_part_of_a_table_is_refused():
+  meta_graph = _meta_graph(_TF1 + ['t = LookupTableImportV2(u, r, u)'])
+  with pytest.raises(UserError, match="part of the table 'u'"):
+    read_tables(meta_graph, bodies_of(meta_graph.graph_def))
 
 
 def test_the_ops_of_the_old_format_are_refused():

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import saved_models
-from exporter.saved_model import writing
 from exporter.meta_graph.asset_files import file_names
 from exporter.errors import UserError
 
@@ -389,18 +388,24 @@ def test_checkpoint_of_the_old_format(tf, v1, save_v1, slim):
   assert saved_models.run_v1(target, 'serving_default', {'x': [3.0]})['a'] == [6.0]
 
 
-def test_mutable_table_goes_or_is_refused(tf, v1, save_v1, slim, tmp_path):
+@pytest.mark.parametrize('is_dense', [False, True])
+def test_mutable_table_goes_or_stays(tf, v1, save_v1, slim, is_dense):
   def build(x):
-    table = tf.lookup.experimental.MutableHashTable(tf.int64, tf.int64, -1)
+    lookup = tf.lookup.experimental
+    table = (lookup.DenseHashTable(tf.int64, tf.int64, -1, -5, -6) if is_dense
+             else lookup.MutableHashTable(tf.int64, tf.int64, -1))
     weight = v1.get_variable('weight', initializer=np.float32(2))
+    v1.get_default_session().run(table.insert(
+        tf.constant([3, 4], tf.int64), tf.constant([30, 40], tf.int64)))
     return {'a': table.lookup(tf.cast(x, tf.int64)), 'b': x * weight}
   source = save_v1(build)
-  target, _ = slim(source, {'serving_default': ['b']},
-                   {'serving_default': {'x': [3.0]}})
+  feed = {'serving_default': {'x': [3.0, 5.0]}}
+  target, _ = slim(source, {'serving_default': ['b']}, feed)
   assert set(saved_models.variables_of(target)) == {'weight'}
-  with pytest.raises(UserError, match='whose content is in the checkpoint'):
-    writing.write_lean(
-        str(source), str(tmp_path / 'lean'), {'serving_default': ['a']})
+  kept, _ = slim(source, {'serving_default': ['a']}, feed, 'kept')
+  assert len(saved_models.variables_of(kept)) == 2
+  assert saved_models.run_v1(kept, 'serving_default', {'x': [3.0, 5.0]})[
+      'a'].tolist() == [30, -1]
 
 
 def test_function_that_holds_an_old_loop(
