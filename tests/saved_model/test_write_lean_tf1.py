@@ -186,6 +186,25 @@ def test_an_old_loop_that_writes_in_place_and_was_loaded_by_tf2(
       saved_models.run_v2(target, 'serving_default', {'x': _X})['kept'], _X * 2)
 
 
+def test_a_write_in_an_old_loop_that_nothing_waits_for_any_more(
+    tf, save_v1, slim, tmp_path, old_control_flow):
+  def written_and_changed(value):
+    written = tf.raw_ops.DeepCopy(x=value[None])
+    changed = tf.raw_ops.InplaceAdd(x=written, i=[0], v=value[None])
+    return written[0] * 1.0, changed[0]
+
+  def build(x):
+    kept, dropped = tf.map_fn(written_and_changed, x, (tf.float32, tf.float32))
+    return {'kept': kept, 'dropped': dropped}
+
+  loaded = tf.saved_model.load(str(save_v1(build, name='tf1')))
+  source = tmp_path / 'source'
+  tf.saved_model.save(loaded, str(source), dict(loaded.signatures))
+  with pytest.raises(UserError, match='InplaceAdd.* within a loop or branch of TF1'):
+    slim(source, {'serving_default': ['kept']})
+  slim(source, {'serving_default': ['dropped']}, _FEED)
+
+
 def _gradient(tf, path, key):
   """Of an output by the input, as sessions make it."""
   v1 = tf.compat.v1
