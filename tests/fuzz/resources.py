@@ -50,6 +50,26 @@ def table_initializer(rng: random.Random, folder: pathlib.Path, number: int):
       tf.constant(words), tf.constant(list(range(6)), tf.int64))
 
 
+def mutable_table(rng: random.Random, is_anonymous: bool = False, **options):
+  """A table from int64 to float32 that can be written to."""
+  lookup = tf.lookup.experimental
+  if is_anonymous:
+    try:
+      return lookup.MutableHashTable(
+          tf.int64, tf.float32, -1.0, experimental_is_anonymous=True, **options)
+    except TypeError:  # Before TF 2.11.
+      pass
+  if rng.random() < 0.5:
+    return lookup.DenseHashTable(tf.int64, tf.float32, -1.0, -100, -101, **options)
+  return lookup.MutableHashTable(tf.int64, tf.float32, -1.0, **options)
+
+
+def fill(rng: random.Random, table):
+  """Writes something to a mutable table; in TF1, the op that does so."""
+  keys = rng.sample(range(-2, 5), 4)
+  return table.insert(tf.constant(keys, tf.int64), [rng.uniform(-2, 2) for _ in keys])
+
+
 @dataclasses.dataclass
 class Saved:
   """A model that has been written.

@@ -11,7 +11,14 @@ import numpy as np
 import tensorflow as tf
 
 from pieces import Maker, as_output
-from resources import Resources, Saved, table_initializer, write_lines
+from resources import (
+    Resources,
+    Saved,
+    fill,
+    mutable_table,
+    table_initializer,
+    write_lines,
+)
 
 _KEYS = ['a', 'b', 'a[0]', 'a0', 'out', 'zz', 'Y']
 
@@ -32,6 +39,7 @@ def save(rng: random.Random, path: pathlib.Path) -> Saved:
                   for name, of in outputs.items()}
     session.run([v1.global_variables_initializer(), v1.local_variables_initializer(),
                  v1.tables_initializer()])
+    session.run([fill(rng, table) for table in resources.mutable_tables])
     options = _options(rng)
     if rng.random() < 0.3:  # Trained: not what the initializers say.
       for variable in v1.trainable_variables():
@@ -71,8 +79,7 @@ def _resources(rng: random.Random, folder: pathlib.Path) -> Resources:
   return Resources(
       variables=variables,
       tables=[_table(rng, folder, i) for i in range(rng.choice([0, 0, 1, 2]))],
-      mutable_tables=[tf.lookup.experimental.MutableHashTable(
-          tf.int64, tf.float32, -1.0, checkpoint=rng.random() < 0.1)
+      mutable_tables=[mutable_table(rng, checkpoint=rng.random() < 0.5)
                       for _ in range(rng.choice([0, 0, 1]))],
       files=[_asset(write_lines(rng, folder, f'asset_{i}'))
              for i in range(rng.choice([0, 0, 1]))])

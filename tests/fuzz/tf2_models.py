@@ -8,7 +8,14 @@ import random
 import tensorflow as tf
 
 from pieces import Maker, as_output
-from resources import Resources, Saved, table_initializer, write_lines
+from resources import (
+    Resources,
+    Saved,
+    fill,
+    mutable_table,
+    table_initializer,
+    write_lines,
+)
 
 _KEYS = ['a', 'b', 'a[0]', 'a0', 'c,d', 'out', 'detection_boxes', 'zz', 'Y']
 
@@ -60,10 +67,11 @@ def _resources(rng: random.Random, module, folder: pathlib.Path) -> Resources:
   module.weights = (list(resources.variables) if rng.random() < 0.5 else
                     {f'w{i}': v for i, v in enumerate(resources.variables)})
   module.counters, module.tables = resources.counters, resources.tables
-  if rng.random() < 0.1:
-    module.filled = tf.lookup.experimental.MutableHashTable(tf.int64, tf.float32, -1.0)
-    module.filled.insert(tf.constant([0, 1], tf.int64), [4.0, rng.uniform(-2, 2)])
-    resources.mutable_tables.append(module.filled)
+  resources.mutable_tables = [mutable_table(rng, is_anonymous=rng.random() < 0.2)
+                              for _ in range(rng.choice([0, 0, 1, 2]))]
+  for table in resources.mutable_tables:
+    fill(rng, table)
+  module.filled = resources.mutable_tables
   module.files = list(resources.files)
   module.unused = tf.Variable([1.0, 2.0])
   resources.files = [asset.asset_path for asset in resources.files]
