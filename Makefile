@@ -71,7 +71,7 @@ trained:
 	$(MAKE) setup TF=2.15
 	.venv-2.15/bin/python -m examples.train_shapes --model=ssd \
 	  --output_directory=build/trained/ssd $(ARGS)
-	.venv-2.15/bin/python -m examples.train_shapes --model=mask_rcnn \
+	.venv-2.15/bin/python -m examples.train_shapes --model=mask_rcnn --train_images=1500 \
 	  --output_directory=build/trained/mask_rcnn $(ARGS)
 
 zoo: setup

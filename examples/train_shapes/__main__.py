@@ -30,9 +30,6 @@ _STEPS = flags.DEFINE_integer(
 _TRAIN_IMAGES = flags.DEFINE_integer('train_images', 800, 'Images to train on.', 1)
 _EVAL_IMAGES = flags.DEFINE_integer('eval_images', 100, 'Images to evaluate on.', 1)
 
-# Steps; none is written at the end, so that the steps must be a multiple.
-_SAVED_EVERY = 100
-
 # Upstream's script, once its imports work on this TensorFlow.
 _MODEL_MAIN = ('from exporter.detection import environment; environment.prepare();'
                ' from object_detection import model_main_tf2;'
@@ -53,7 +50,7 @@ def train(model: str, folder: str, steps: int | None = None, train_images: int =
   """
   pipeline, steps = write_pipeline(model, folder, steps, train_images, eval_images)
   _run(_MODEL_MAIN, f'--pipeline_config_path={pipeline}', f'--model_dir={folder}',
-       f'--checkpoint_every_n={min(steps, _SAVED_EVERY)}')
+       f'--checkpoint_every_n={steps}')  # None is written at the end for its own sake.
   _run(_EVALUATE, pipeline, folder)
   return _metrics(folder)
 
