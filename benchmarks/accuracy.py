@@ -195,8 +195,10 @@ def save_plot(path: str, rows: Sequence[Row]) -> None:
         axes.plot(row.grpc_bytes, precision, marker, markersize=5 if row.swept else 9,
                   color='#c3cad2' if row.swept else '#0b6e99',
                   markerfacecolor='none' if kind == 'mask' else None)
-  for i, row in enumerate(row for row in rows if not row.swept):
-    axes.annotate(row.name, (row.grpc_bytes, row.accuracy.box), xytext=(0, 10 + 11 * (i % 2)),
+  named = sorted((row for row in rows if not row.swept), key=lambda row: row.grpc_bytes)
+  for i, row in enumerate(named):
+    # Neighbours are close: one has its name above, the next one below.
+    axes.annotate(row.name, (row.grpc_bytes, row.accuracy.box), xytext=(0, (9, -18)[i % 2]),
                   textcoords='offset points', ha='center', fontsize=9)
   axes.set(xscale='log', xlabel='bytes of a gRPC response, mean of the images',
            ylabel='mAP (0.5 to 0.95)')

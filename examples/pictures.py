@@ -7,7 +7,7 @@ response, and what is left of it with the profile boxes_and_masks. The sizes are
 those of the traced model, which needs no weights.
 
 docs/detections.jpg: the five outputs of that profile, drawn on a photo that
-matplotlib ships. The repository has no trained weights, so these detections are
+matplotlib ships. The repository has no weights trained on photos, so these detections are
 made by hand; they have the form that a response has.
 """
 
