@@ -124,3 +124,45 @@ def test_wrong_names_are_refused(source, tmp_path, names, signatures, problem):
   with pytest.raises(UserError, match=problem):
     _slim(source, tmp_path / 'slim', names, signatures)
   assert not (tmp_path / 'slim').exists()
+
+
+def test_models_of_tf1(tmp_path):
+  v1 = tf.compat.v1
+  with tf.Graph().as_default(), v1.Session() as session:
+    a = v1.placeholder(tf.float32, [None], 'a')
+    weight = v1.get_variable('weight', initializer=2.0)
+    session.run(weight.initializer)
+    v1.saved_model.simple_save(session, str(tmp_path / 'source'), {'a': a},
+                               {'product': a * weight, 'zero': a * 0})
+  slim_saved_model(
+      str(tmp_path / 'source'), str(tmp_path / 'slim'), OutputSelection.parse('product'),
+      renaming=Renaming.parse('a:images,product:a', 'serving_default:predict'), verify=True)
+  expected = _A * 2
+  loaded = tf.saved_model.load(str(tmp_path / 'slim')).signatures['predict']
+  for found in (loaded(images=tf.constant(_A)),
+                _run_session(tmp_path / 'slim', 'predict', images=_A)):
+    assert list(found) == ['a']
+    np.testing.assert_array_equal(found['a'], expected)
+
+
+def test_ragged_and_sparse_tensors(tmp_path):
+  model = tf.Module()
+
+  @tf.function(input_signature=[tf.RaggedTensorSpec([None, None], tf.float32),
+                                tf.SparseTensorSpec([None, 3], tf.float32),
+                                tf.TensorSpec([None], tf.float32, 'x')])
+  def call(r, s, x):
+    return {'doubled': r * 2, 'given': s, 'x': x + 1}
+
+  model.__call__ = call
+  tf.saved_model.save(model, str(tmp_path / 'source'), signatures=call)
+  slim_saved_model(
+      str(tmp_path / 'source'), str(tmp_path / 'slim'), OutputSelection.parse('doubled,x'),
+      renaming=Renaming.parse('x:first,r:words,doubled:y'))
+  values = (tf.ragged.constant([[1.0], [2.0, 3.0]]), tf.sparse.from_dense([[0.0, 5.0, 0.0]]),
+            tf.constant(_A))
+  loaded = tf.saved_model.load(str(tmp_path / 'slim'))
+  found = loaded(words=values[0], s=values[1], first=values[2])
+  assert sorted(found) == ['first', 'y']
+  assert found['y'].to_list() == [[2.0], [4.0, 6.0]]
+  np.testing.assert_array_equal(found['first'], _A + 1)
