@@ -59,14 +59,13 @@ def export_ours(family_fields: dict, checkpoint: str, target: str,
       verify=verify)
 
 
-def export_with_path_objects(checkpoint: str, target: str, allow: str | None = None):
+def export_with_path_objects(checkpoint: str, target: str):
   """Exports and slims where every folder is a `pathlib.Path`; the outputs left."""
   from exporter.payload import read_payload
   from exporter.slimming import contents_of, slim_saved_model
   checkpoint, target = pathlib.Path(checkpoint), pathlib.Path(target)
   ours.export_inference_graph(
-      'image_tensor', pipeline_config.read(families.SSD.pipeline), checkpoint, target,
-      output_selection=OutputSelection.parse(allow) if allow else None)
+      'image_tensor', pipeline_config.read(families.SSD.pipeline), checkpoint, target)
   slim = target.with_name('slim')
   report = slim_saved_model(
       target, slim, OutputSelection.parse('detection_scores'))
