@@ -97,6 +97,83 @@ def _handed_on(body: Body, edge: Edge, call: str) -> int | None:
   return edge.index
 
 
+class NodesByName:
+  """Compares functions node by node, which have the same names in both.
+
+  Two traces of one Python function mostly have, and this is quick to see.
+  """
+
+  def __init__(self, bodies: dict[str, Body]):
+    self._bodies = bodies
+    self._callees: dict[tuple[str, str], bool] = {}
+
+  def are_same(self, one: Application, other: Application) -> bool:
+    """False says nothing: what has other names may compute the same."""
+    body, other_body = self._bodies[one.function], self._bodies[other.function]
+    labels, other_labels = _labels_of(one, body), _labels_of(other, other_body)
+    if body.nodes.keys() != other_body.nodes.keys() or any(
+        labels[name] != other_labels[name]
+        for name in labels.keys() & other_labels.keys()):
+      return False
+
+    def same_edges(edges: list[Edge], other_edges: list[Edge]) -> bool:
+      return len(edges) == len(other_edges) and all(
+          a == b or a.source in labels and b.source in other_labels
+          and labels[a.source] == other_labels[b.source]
+          for a, b in zip(edges, other_edges))
+
+    results = [body.results[i] for i in one.results]
+    other_results = [other_body.results[i] for i in other.results]
+    return same_edges(results, other_results) and all(
+        node == other_body.nodes[name]
+        or same_edges(body.edges(name), other_body.edges(name))
+        and self._same_but_for_edges(node, other_body.nodes[name])
+        for name, node in body.nodes.items())
+
+  def _same_but_for_edges(self, node: Any, other: Any) -> bool:
+    # Attributes with _ compute nothing.
+    keys = {key for key in (*node.attr, *other.attr) if not key.startswith('_')}
+    return (node.op, node.device) == (other.op, other.device) and all(
+        key in node.attr and key in other.attr
+        and self._same_attribute(node.attr[key], other.attr[key]) for key in keys)
+
+  def _same_attribute(self, value: Any, other: Any) -> bool:
+    names, other_names = _functions_in(value), _functions_in(other)
+    if not names or len(names) != len(other_names):
+      same: bool = value == other
+      return same
+    return all(map(self._same_callee, names, other_names))
+
+  def _same_callee(self, name: str, other_name: str) -> bool:
+    pair = name, other_name
+    if name == other_name:
+      return True
+    if not (name in self._bodies and other_name in self._bodies):
+      return False
+    if pair not in self._callees:
+      one, other = (_all_of(self._bodies[callee]) for callee in pair)
+      self._callees[pair] = (
+          one.labels == other.labels and one.results == other.results
+          and self.are_same(one, other))
+    return self._callees[pair]
+
+
+def _labels_of(application: Application, body: Body) -> dict[str, Label]:
+  return {name: application.labels[i] for name, i in body.arguments.items()}
+
+
+def _functions_in(value: Any) -> list[str]:
+  kind = value.WhichOneof('value')
+  return [f.name for f in ([value.func] if kind == 'func' else value.list.func)]
+
+
+def _all_of(body: Body) -> Application:
+  """A function as one that is called, where all its arguments are passed."""
+  return Application(
+      body.name, tuple(Passed(i, 'it') for i in body.arguments.values()),
+      tuple(range(len(body.results))))
+
+
 class FunctionDigests:
   """Digests of what functions compute, equal where they compute the same."""
 
@@ -147,18 +224,11 @@ class FunctionDigests:
     return _digest(node.op, node.device, attributes, inputs, waits_for)
 
   def _of_attribute(self, value: Any) -> str | bytes:
-    kind = value.WhichOneof('value')
-    functions = ([value.func] if kind == 'func' else value.list.func)
-    if functions and all(f.name in self._bodies for f in functions):
-      return _digest([self.of(self._all_of(f.name)) for f in functions])
+    names = _functions_in(value)
+    if names and all(name in self._bodies for name in names):
+      return _digest([self.of(_all_of(self._bodies[name])) for name in names])
     serialized: bytes = value.SerializeToString(deterministic=True)
     return serialized
-
-  def _all_of(self, function: str) -> Application:
-    body = self._bodies[function]
-    return Application(
-        function, tuple(Passed(i, 'it') for i in body.arguments.values()),
-        tuple(range(len(body.results))))
 
 
 def _of_edge(edge: Edge, digests: dict[str, str]) -> tuple[str, str, int]:

@@ -13,6 +13,7 @@ from exporter.graph.function_equality import (
     Constant,
     FunctionDigests,
     Label,
+    NodesByName,
     Passed,
     unwrap,
 )
@@ -102,6 +103,7 @@ class _Chooser:
     self._primary = signatures[primary]
     self._keys = keys
     self._bodies = bodies
+    self._by_name = NodesByName(bodies)
     self._digests = FunctionDigests(bodies, effects)
 
   def choose(self) -> list[Offered]:
@@ -122,8 +124,7 @@ class _Chooser:
     takes_the_same = (
         inside.labels[:count] == self._labels(function)[:count]
         and len(captures) == len(inside.labels[count:]))
-    if not takes_the_same or (
-        inside != wanted and self._digest(inside) != self._digest(wanted)):
+    if not takes_the_same or not self._compute_the_same(inside, wanted):
       return None
     return Offered(
         dataclasses.replace(
@@ -145,10 +146,13 @@ class _Chooser:
               [Passed(i, function.name) for i in range(count)])
     return (*passed, *map(Captured, function.bound_inputs))
 
-  def _digest(self, application: Application) -> str:
-    """Digest of a function in which constants of the same value are the same."""
-    return self._digests.of(dataclasses.replace(
-        application, labels=tuple(map(self._meaning, application.labels))))
+  def _compute_the_same(self, one: Application, other: Application) -> bool:
+    """Whether two functions do, where constants of the same value are the same."""
+    one, other = (
+        dataclasses.replace(a, labels=tuple(map(self._meaning, a.labels)))
+        for a in (one, other))
+    return (one == other or self._by_name.are_same(one, other)
+            or self._digests.of(one) == self._digests.of(other))
 
   def _meaning(self, label: Label) -> Label:
     node = (object_graph.constant_node(self._objects, label.object_id)

@@ -1,7 +1,7 @@
 """Which functions compute the same."""
 
 from exporter.graph.function_equality import (
-    Application, Captured, FunctionDigests, Passed, unwrap)
+    Application, Captured, FunctionDigests, NodesByName, Passed, unwrap)
 from exporter.graph.bodies import bodies_of
 from exporter.graph.op_effects import OpEffects, OpKinds
 from small_graphs import function, graph_def
@@ -13,8 +13,33 @@ _STATEFUL = frozenset({'AssignVariableOp', 'ReadVariableOp', 'Assert',
 def _same(one, other, results=(0,), labels=(Passed('x'), Captured(7)), rest=()):
   bodies = bodies_of(graph_def((), one, other, *rest))
   digests = FunctionDigests(bodies, OpEffects(bodies, OpKinds(_STATEFUL)))
-  return (digests.of(Application(one[0], labels, results))
+  same = (digests.of(Application(one[0], labels, results))
           == digests.of(Application(other[0], labels, results)))
+  # Both say so, but for loops, whose nodes have no order.
+  assert same or not _same_by_name(one, other, results, labels, rest) or any(
+      'Merge' in node for node in one[3])
+  return same
+
+
+def _same_by_name(one, other, results=(0,), labels=(Passed('x'), Captured(7)), rest=(),
+                  other_labels=None):
+  bodies = bodies_of(graph_def((), one, other, *rest))
+  return NodesByName(bodies).are_same(
+      Application(one[0], labels, results),
+      Application(other[0], other_labels or labels, results))
+
+
+def test_two_traces_with_the_same_names_in_another_order():
+  one = function('f', 'a v', {'p': 'n:z:0'}, ['m = Exp(a)', 'n = Add(m:y:0, v)'])
+  other = function('g', 'w_1 a', {'p': 'n:z:0'}, ['n = Add(m:y:0, w_1)', 'm = Exp(a)'])
+  crossed = Captured(7), Passed('x')
+  assert _same_by_name(one, other, other_labels=crossed)
+  assert not _same_by_name(one, other)
+  for nodes in (['m = Exp(v)', 'n = Add(m:y:0, v)'], ['m = Exp(a)', 'n = Add(v, m:y:0)'],
+                ['m = Log(a)', 'n = Add(m:y:0, v)'], ['m = Exp(a)', 'n = Add(m:z:0, v)'],
+                ['m = Exp(a)', 'n = Add(m:y:0, v, ^m)'],
+                ['m = Exp(a)', 'n = Add(m:y:0, v)', 'k = Assert(a)']):
+    assert not _same_by_name(one, function('g', 'a v', {'p': 'n:z:0'}, nodes))
 
 
 def test_names_and_the_order_of_nodes_do_not_matter():
@@ -67,11 +92,13 @@ def test_functions_inside_are_compared_by_what_they_do():
   assert not _same(calls[0], calls[2], rest=rest)
 
 
-def test_loops_of_tf1_are_the_same_only_as_themselves():
+def test_loops_of_tf1_are_the_same_only_by_their_names():
   nodes = ['m = Merge(a, n:output:0)', 'n = NextIteration(m:output:0)']
   one = function('f', 'a v', {'p': 'm:output:0'}, nodes)
-  assert not _same(one, (('g',) + one[1:]))
+  other = ('g',) + one[1:]
+  assert not _same(one, other)
   assert _same(one, one)
+  assert _same_by_name(one, other)
 
 
 def test_unwrap_finds_the_function_that_does_the_work():
