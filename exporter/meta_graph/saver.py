@@ -9,6 +9,7 @@ left, in the one shape that every loader has always taken.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -74,9 +75,8 @@ def write_saver(meta_graph: Any, variables: Sequence[SavedVariable],
     path.attr['shape'].shape.SetInParent()  # A scalar.
     saver.filename_tensor_name = f'{path.name}:0'
   filename = saver.filename_tensor_name.removesuffix(':0')
-  entries = [_Entry(v.key, v.slice, v.dtype,
-                    _read_node(graph_def, v) if v.is_resource else v.node)
-             for v in variables]
+  entries = [_Entry(v.key, v.slice, v.dtype, node)
+             for v, node in zip(variables, _value_nodes(graph_def, variables))]
   for i, table in enumerate(tables):
     entries += _table_entries(graph_def, f'{scope}/Export_{i}', table)
   save, restore = _bundle_nodes(graph_def, scope, filename, entries)
@@ -168,17 +168,28 @@ def _reshape_node(graph_def: Any, name: str, value: str, variable: SavedVariable
   return name
 
 
-def _read_node(graph_def: Any, variable: SavedVariable) -> str:
+def _value_nodes(graph_def: Any, variables: Sequence[SavedVariable]) -> list[str]:
+  """The nodes with the variables' values, made where a variable is a resource."""
+  taken = {node.name for node in graph_def.node}
+  return [_read_node(graph_def, variable, taken) if variable.is_resource
+          else variable.node for variable in variables]
+
+
+def _read_node(graph_def: Any, variable: SavedVariable, taken: set[str]) -> str:
   """Adds a node that reads a variable, under the name that TensorFlow gives it.
 
   TF1's freezing tools fetch the value by this name. A node of another kind that has
   the name is left alone.
+
+  Args:
+    graph_def: the graph.
+    variable: what is read.
+    taken: names of all nodes, to which the new one's is added.
   """
   wanted = f'{variable.node}/Read/ReadVariableOp'
-  taken = {node.name for node in graph_def.node
-           if node.name.startswith(wanted)}
-  name = next(name for name in (wanted, *map(f'{wanted}_{{}}'.format, range(len(taken))))
-              if name not in taken)
+  names = itertools.chain([wanted], map(f'{wanted}_{{}}'.format, itertools.count()))
+  name = next(name for name in names if name not in taken)
+  taken.add(name)
   read = graph_def.node.add(name=name, op='ReadVariableOp', input=[variable.node])
   read.attr['dtype'].type = variable.dtype
   return name
