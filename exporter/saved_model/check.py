@@ -123,7 +123,7 @@ def _import(meta_graph: Any) -> None:
   with tf.Graph().as_default() as graph:
     tf.graph_util.import_graph_def(meta_graph.graph_def, name='')
     for function in meta_graph.graph_def.library.function:
-      tensorflow_api.function_graph(function)
+      tensorflow_api.import_function(function)
   for signature in meta_graph.signature_def.values():
     for info in (*signature.inputs.values(), *signature.outputs.values()):
       if info.WhichOneof('encoding') == 'name' and ':' in info.name:

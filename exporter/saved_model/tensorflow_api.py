@@ -33,14 +33,42 @@ def export_meta_graph(root: Any, path: str, signatures: Any) -> None:
   save.export_meta_graph(root, path, signatures=signatures, options=save_options())
 
 
-def function_graph(function_def: Any) -> Any:
-  """Imports a FunctionDef, with those that it calls, from the default graph."""
-  from tensorflow.python.framework import function_def_to_graph
-  convert = function_def_to_graph.function_def_to_graph
-  # Before it could be chosen, they always came along.
-  if _takes(convert, 'include_library_functions'):
-    return convert(function_def, include_library_functions=True)
-  return convert(function_def)
+def import_function(function_def: Any) -> None:
+  """Imports a FunctionDef, which may call those of the default graph, as loaders do.
+
+  All but Python's objects for its nodes, which take longer to make than the graph.
+
+  Raises:
+    Exception: of any type, where TensorFlow cannot import it.
+  """
+  import tensorflow as tf
+  from tensorflow.python.framework import function_def_to_graph, importer
+
+  class Unlisted(tf.Graph):  # type: ignore[misc]
+
+    def _add_new_tf_operations(self, compute_devices: bool = True) -> list[Any]:
+      del compute_devices
+      return []
+
+  graph_def, flat_names = function_def_to_graph.function_def_to_graph_def(
+      function_def, _argument_shapes(function_def))
+  with Unlisted().as_default():
+    importer.import_graph_def_for_function(graph_def, name='')
+  nodes = {node.name for node in graph_def.node}
+  for name in function_def.ret.values():
+    if name not in flat_names:
+      raise ValueError(f'there is no tensor {name!r} in {function_def.signature.name!r}')
+  for name in function_def.control_ret.values():
+    if name not in nodes:
+      raise ValueError(f'there is no node {name!r} in {function_def.signature.name!r}')
+
+
+def _argument_shapes(function_def: Any) -> Any:
+  """Those that the function tells; None for resources, whose shapes say nothing."""
+  if '_input_shapes' not in function_def.attr:
+    return None
+  return [None if argument.handle_data else shape for argument, shape in zip(
+      function_def.signature.input_arg, function_def.attr['_input_shapes'].list.shape)]
 
 
 def op_definition(name: str) -> Any:
