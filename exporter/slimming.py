@@ -144,11 +144,13 @@ def _check_renaming(renaming: Renaming, source: SavedModelFiles,
 
 def _write(lean, pruned, source: SavedModelFiles, directory: str, stages: Stages) -> None:
   from exporter.saved_model import check, writing
-  with stages('save'):
-    writing.write(lean, pruned, source, directory)
-  with stages('check'):
+
+  def check_graph() -> None:
     check.check_slimmed(SavedModelFiles.open(directory).serving_graph,
                         source.serving_graph, source.directory)
+
+  with stages('save and check'):
+    writing.write(lean, pruned, source, directory, meanwhile=check_graph)
 
 
 def _warmed(source: SavedModelFiles, primary: str, new_names: Mapping[str, str],

@@ -13,7 +13,8 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent import futures
 from typing import Any
 
 from exporter.errors import UserError
@@ -77,7 +78,8 @@ def prune(source: SavedModelFiles, outputs: Mapping[str, Sequence[str]],
 
 
 def write(lean: Any, pruned: saved_model_pruning.Pruned, source: SavedModelFiles,
-          target: str, variables: Mapping[str, Any] | None = None) -> None:
+          target: str, variables: Mapping[str, Any] | None = None,
+          meanwhile: Callable[[], None] = lambda: None) -> None:
   """Writes what `prune` made of the SavedModel `source`.
 
   Args:
@@ -87,14 +89,19 @@ def write(lean: Any, pruned: saved_model_pruning.Pruned, source: SavedModelFiles
     target: made by this function, unless it is there and empty.
     variables: each a `tf.Variable`, by the entry that it would have in `source`,
       which has none then; None: they are copied.
+    meanwhile: called while variables are written, when saved_model.pb is there.
   """
   os.makedirs(target, exist_ok=True)
   meta_graph = lean.meta_graphs[0]
-  _write_variables(source, target, meta_graph, pruned.entries, variables)
-  _copy_assets(source.directory, target, asset_files.file_names(meta_graph),
-               pruned.unused_assets)
-  with open(os.path.join(target, 'saved_model.pb'), 'wb') as f:
-    f.write(lean.SerializeToString(deterministic=True))
+  with futures.ThreadPoolExecutor(1) as pool:
+    written = pool.submit(
+        _write_variables, source, target, meta_graph, pruned.entries, variables)
+    _copy_assets(source.directory, target, asset_files.file_names(meta_graph),
+                 pruned.unused_assets)
+    with open(os.path.join(target, 'saved_model.pb'), 'wb') as f:
+      f.write(lean.SerializeToString(deterministic=True))
+    meanwhile()
+    written.result()
   tensorflow_api.write_fingerprint(target)
 
 
