@@ -16,6 +16,11 @@ from exporter.graph.walk import reached
 # The name under which the main graph stands among the function bodies.
 MAIN_GRAPH = ''
 
+# Ops that hand their inputs to functions.
+_CALLS = frozenset({
+    'Case', 'If', 'PartitionedCall', 'StatefulPartitionedCall', 'StatelessCase',
+    'StatelessIf', 'StatelessWhile', 'While'})
+
 # Ops of TF1's branches and loops, where a control edge decides whether a node runs.
 _SWITCHES = frozenset({'Merge', 'RefMerge', 'RefSwitch', 'Switch'})
 
@@ -68,28 +73,30 @@ class Call:
 
 def call_of(node: Any) -> Call | None:
   """The call that `node` makes; None for an op without function semantics."""
+  op = node.op
+  if op not in _CALLS:  # Most nodes.
+    return None
   attr = node.attr
-  if node.op in ('PartitionedCall', 'StatefulPartitionedCall'):
+  if op in ('PartitionedCall', 'StatefulPartitionedCall'):
     return Call((attr['f'].func.name,))
-  if node.op in ('If', 'StatelessIf'):
+  if op in ('If', 'StatelessIf'):
     return Call((attr['then_branch'].func.name, attr['else_branch'].func.name),
                 first_input=1)
-  if node.op in ('Case', 'StatelessCase'):
+  if op in ('Case', 'StatelessCase'):
     return Call(tuple(f.name for f in attr['branches'].list.func), first_input=1)
-  if node.op in ('While', 'StatelessWhile'):
-    has_counters = '_num_original_outputs' in attr and len(node.input) > 1
-    return Call((attr['body'].func.name,), condition=attr['cond'].func.name,
-                counters=(0, 1) if has_counters else ())
-  return None
+  has_counters = '_num_original_outputs' in attr and len(node.input) > 1
+  return Call((attr['body'].func.name,), condition=attr['cond'].func.name,
+              counters=(0, 1) if has_counters else ())
 
 
 def functions_named_in(node: Any) -> Iterator[str]:
   """Every function that an attribute of `node` names."""
   for value in node.attr.values():
     kind = value.WhichOneof('value')
-    functions = ([value.func] if kind == 'func' else
-                 value.list.func if kind == 'list' else [])
-    yield from (f.name for f in functions if f.name)  # An optional one may lack it.
+    if kind == 'func' or kind == 'list':
+      for function in [value.func] if kind == 'func' else value.list.func:
+        if function.name:  # An optional one may lack it.
+          yield function.name
 
 
 class Body:

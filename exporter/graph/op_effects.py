@@ -70,12 +70,20 @@ class OpEffects:
     self._changing = (kinds.stateful | op_table.CHANGES_UNSEEN
                       | kinds.by_reference - op_table.READS_REFERENCE
                       ) - op_table.MAKES_DATASET
+    # With the node itself, so that no other can have its id.
+    self._of_nodes: dict[int, tuple[Any, Effect]] = {}
     self._datasets_are_harmless: bool | None = None
     self._private: dict[str, dict[str, str]] = {}
     self._of_functions: dict[str, Effect] = {}
     self._unseen_functions: dict[str, bool] = {}
 
   def of(self, node: Any) -> Effect:
+    known = self._of_nodes.get(id(node))
+    if known is None:
+      known = self._of_nodes[id(node)] = node, self._of(node)
+    return known[1]
+
+  def _of(self, node: Any) -> Effect:
     call = call_of(node)
     if call is not None:
       return max(map(self.of_function, call.functions))

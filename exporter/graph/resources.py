@@ -6,6 +6,7 @@ that gives its handle: two nodes may stand for one table.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 
 from exporter.graph.bodies import MAIN_GRAPH, Body, call_of
@@ -38,13 +39,6 @@ def resource_of(body: Body, name: str) -> Resource | None:
   return (container, name.encode()) if body.name == MAIN_GRAPH else (body.name, name)
 
 
-def resources_of(bodies: Mapping[str, Body],
-                 nodes: Iterable[tuple[str, str]]) -> set[Resource]:
-  """The resources that (body, node) pairs give the handles of."""
-  found = (resource_of(bodies[body], node) for body, node in nodes)
-  return {resource for resource in found if resource is not None}
-
-
 def handles_of(bodies: Mapping[str, Body], resources: Iterable[Resource],
                place: str = MAIN_GRAPH) -> set[str]:
   """Every node of a body that stands for one of some resources."""
@@ -70,3 +64,34 @@ def maker_of(bodies: Mapping[str, Body], place: str, name: str) -> tuple[Body, s
       break
     body, name = callee, edge.source
   return body, name
+
+
+class Resources:
+  """What nodes stand for, each looked at once, as this is asked again and again.
+
+  Args:
+    bodies: of the graph.
+  """
+
+  def __init__(self, bodies: Mapping[str, Body]):
+    self._bodies = bodies
+    self._known: dict[tuple[str, str], Resource | None] = {}
+
+  def of(self, nodes: Iterable[tuple[str, str]]) -> set[Resource]:
+    """The resources that (body, node) pairs give the handles of."""
+    return {resource for node in nodes if (resource := self._of(node)) is not None}
+
+  def handles(self, resources: set[Resource]) -> set[str]:
+    """Every node of the main graph that stands for one of some resources."""
+    return {name for name, resource in self._of_main.items() if resource in resources}
+
+  @functools.cached_property
+  def _of_main(self) -> dict[str, Resource | None]:
+    return {name: resource_of(*maker_of(self._bodies, MAIN_GRAPH, name))
+            for name in self._bodies[MAIN_GRAPH].nodes}
+
+  def _of(self, node: tuple[str, str]) -> Resource | None:
+    if node not in self._known:
+      body, name = node
+      self._known[node] = resource_of(self._bodies[body], name)
+    return self._known[node]

@@ -15,7 +15,7 @@ from exporter.graph.bodies import MAIN_GRAPH, bodies_of, call_of
 from exporter.graph.function_equality import Application, Passed, unwrap
 from exporter.graph.liveness import Liveness, Roots
 from exporter.graph.op_effects import OpEffects, op_kinds
-from exporter.graph.resources import Resource, handles_of, resources_of
+from exporter.graph.resources import Resource, Resources
 from exporter.meta_graph import (
     gradients,
     initialization,
@@ -85,6 +85,7 @@ class _Planner:
     self._objects = meta_graph.object_graph_def
     self._outputs = {name: list(keys) for name, keys in outputs.items()}
     self._bodies = bodies_of(meta_graph.graph_def)
+    self._resources = Resources(self._bodies)
     self._restored = Restored(meta_graph, self._bodies, checkpoint)
     self._ids = self._restored.ids
     self._live = Liveness(
@@ -227,7 +228,7 @@ class _Planner:
         self._meta_graph, self._bodies, self._live.effects, self._live_resources())
 
   def _live_resources(self) -> set[Resource]:
-    return resources_of(self._bodies, self._live.nodes)
+    return self._resources.of(self._live.nodes)
 
   def _initializers(self, kept: initialization.Kept) -> list[int]:
     """Objects that nothing captures by which TF2 runs what sessions run as `kept`."""
@@ -271,7 +272,7 @@ class _Planner:
 
   def _live_handles(self) -> set[str]:
     """Nodes of the main graph that stand for what any live node stands for."""
-    return handles_of(self._bodies, self._live_resources())
+    return self._resources.handles(self._live_resources())
 
   def _live_state(self) -> tuple[list[SavedVariable], list[SavedTable]]:
     live = self._live_handles()

@@ -67,9 +67,12 @@ class _Nodes:
     self._nodes = {node.name: node for node in node_defs}
     if len(self._nodes) < len(node_defs):
       raise _damaged(f'two nodes of {place} have the same name')
+    self._calls = {node.name: call for node in node_defs
+                   if (call := self._call_of(node)) is not None}
     for node in node_defs:
       self.check_tensors(node.input)
-      self._check_call(node)
+    for name, call in self._calls.items():
+      self._check_call(self._nodes[name], call)
 
   def __getitem__(self, name: str) -> Any:
     return self._nodes[name]
@@ -82,9 +85,8 @@ class _Nodes:
         continue
       if not _EDGE.fullmatch(name) or source not in self._nodes:
         raise _damaged(f'{self._place} names a tensor {name!r} of no node')
-      call = self._call_of(self._nodes[source])
-      index = int(rest[-1]) if rest else 0
-      if call is not None and rest and index >= self._arities[call.callees[0]][1]:
+      call = self._calls.get(source)
+      if call and rest and int(rest[-1]) >= self._arities[call.callees[0]][1]:
         raise _damaged(f'{self._place} names an output {name!r} that no function'
                        ' has')
 
@@ -100,10 +102,7 @@ class _Nodes:
                        f' {function!r} that is not there')
     return call
 
-  def _check_call(self, node: Any) -> None:
-    call = self._call_of(node)
-    if call is None:
-      return
+  def _check_call(self, node: Any, call: Call) -> None:
     passed = sum(not text.startswith('^') for text in node.input) - call.first_input
     taken = {self._arities[function][0] for function in call.functions}
     results = {self._arities[callee][1] for callee in call.callees}
