@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -148,6 +149,17 @@ class Detector:
     tensor = self._feeder.tensor([*images, *[images[-1]] * missing])
     outputs = self._function(**{self._input_key: tensor})
     return {key: outputs[key].numpy() for key in self.outputs}
+
+
+def use_processors(count: int) -> None:
+  """Lets an op run on so many processors; nothing where TensorFlow has started.
+
+  Several calls at a time that each take all of them get in one another's way.
+  """
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+  import tensorflow as tf
+  with contextlib.suppress(RuntimeError):
+    tf.config.threading.set_intra_op_parallelism_threads(count)
 
 
 def in_batches(images: Iterable[tuple[_Label, PreparedImage]], size: int

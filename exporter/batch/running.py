@@ -77,6 +77,8 @@ class Here:
   @contextlib.contextmanager
   def started(self, job: PartJob, saved_model_dir: str) -> Iterator[Execute]:
     """Gives what writes the files of parts, and counts their images."""
+    from exporter.batch.detector import use_processors
+    use_processors(max(1, (os.cpu_count() or 1) // self.calls))
     detector = job.load(saved_model_dir)
 
     def execute(parts: Sequence[Part], progress: Progress) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import os
 
-from exporter.batch.detector import Detector
+from exporter.batch.detector import Detector, use_processors
 from exporter.batch.part_job import PartJob
 from exporter.batch.run_folder import Part
 
@@ -41,8 +41,8 @@ def _detector(job: PartJob, saved_model_dir: str | None) -> Detector:
   import tensorflow as tf
   # A worker has the processors of its task; its neighbours have the others.
   processors = pyspark.TaskContext.get().cpus()
+  use_processors(processors)
   with contextlib.suppress(RuntimeError):  # TensorFlow has started already.
-    tf.config.threading.set_intra_op_parallelism_threads(processors)
     tf.config.threading.set_inter_op_parallelism_threads(processors)
   if saved_model_dir is None:
     saved_model_dir = pyspark.SparkFiles.get(SHIPPED_MODEL)
