@@ -25,6 +25,9 @@ PYTHON ?= $(shell for v in $(FITTING); do \
             for p in python$$v $(PYENV)/$$v.*/bin/python python3 python; do \
               $$p $(IS) $$v 2>/dev/null && echo $$p && exit; done; done)
 INSTALL := install --no-deps --no-build-isolation -r
+# As pip does: where PYTHONDONTWRITEBYTECODE is set, each process would compile all that
+# it imports anew, 5 s for TensorFlow.
+COMPILED := --compile-bytecode
 
 .PHONY: setup demo pictures trained zoo test test-fast bench speed gpu round-trip patch \
   interop cluster lint fuzz lock clean
@@ -39,14 +42,15 @@ $(STAMP): $(LOCK) requirements/bootstrap.txt setup.py
 	 give it as PYTHON=path/to/python." >&2; exit 1; }
 	"$(PYTHON)" -m venv $(VENV)
 	$(RUN) -m pip install -q --disable-pip-version-check -r requirements/bootstrap.txt
-	$(RUN) -m uv pip $(INSTALL) $(LOCK) -e . --python $(RUN) || \
+	$(RUN) -m uv pip $(INSTALL) $(LOCK) -e . $(COMPILED) --python $(RUN) || \
 	  $(RUN) -m pip $(INSTALL) $(LOCK) -e .
 	@touch $@
 
 # The runtimes and schemas of `make interop`, Spark, Beam and buckets of `make cluster`; there
 # are some for 2.20 alone.
 $(VENV)/interop $(VENV)/cluster: $(VENV)/%: requirements/%-$(TF).txt $(STAMP)
-	$(RUN) -m uv pip $(INSTALL) $< --python $(RUN) || $(RUN) -m pip $(INSTALL) $<
+	$(RUN) -m uv pip $(INSTALL) $< $(COMPILED) --python $(RUN) || \
+	  $(RUN) -m pip $(INSTALL) $<
 	@touch $@
 
 # They only read, so that they need no stack and no TensorFlow.
