@@ -188,5 +188,8 @@ def _is_plain_computation(node: Any) -> bool:
 
 def _behind_identities(body: Body, name: str) -> str:
   while name in body.nodes and body.nodes[name].op == 'Identity':
-    name = body.data_edges(name)[0].source
+    taken = body.data_edges(name)
+    if len(taken) != 1:  # Of a damaged one.
+      break
+    name = taken[0].source
   return name

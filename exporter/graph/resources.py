@@ -59,7 +59,10 @@ def maker_of(bodies: Mapping[str, Body], place: str, name: str) -> tuple[Body, s
       break
     edge, = callee.results
     while edge.source in callee.nodes and callee.nodes[edge.source].op == 'Identity':
-      edge = callee.data_edges(edge.source)[0]
+      taken = callee.data_edges(edge.source)
+      if len(taken) != 1:  # Of a damaged one.
+        break
+      edge, = taken
     if edge.source not in callee.nodes:
       break
     body, name = callee, edge.source
