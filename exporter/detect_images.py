@@ -24,6 +24,7 @@ from exporter import command_line
 from exporter import output_keys
 from exporter.batch import running
 from exporter.batch.rows import MASK_FORMS, RowOptions
+from exporter.detection import environment
 from exporter.detection import needless_imports
 from exporter.errors import UserError
 from exporter.protos import label_map
@@ -149,7 +150,9 @@ def main() -> int:
   """The command line; returns its exit status."""
   command_line.say_version(flags.FLAGS.saved_model_dir)
   try:
-    summary = running.run(_options(flags.FLAGS), _place(flags.FLAGS))
+    options, place = _options(flags.FLAGS), _place(flags.FLAGS)
+    environment.check_tensorflow()
+    summary = running.run(options, place)
   except KeyboardInterrupt:
     print('detect_images: interrupted; --resume goes on.', file=sys.stderr)
     return 130

@@ -25,6 +25,7 @@ if not __package__:  # Run by its path.
 from absl import flags
 
 from exporter import command_line
+from exporter.detection import environment
 from exporter.detection import needless_imports
 from exporter.errors import UserError, did_you_mean
 from exporter.paths import remote
@@ -121,6 +122,7 @@ def _detections(args) -> detections_lib.Detections:
   command_line.say_version(args.saved_model_dir)
   signature = read_signature(
       args.saved_model_dir, args.signature, parse_tag_set(args.tag_set))
+  environment.check_tensorflow()
   return detections_lib.from_outputs(
       image_request.run_on_image(args.saved_model_dir, signature, args.image))
 

@@ -32,6 +32,7 @@ if not __package__:  # Run by its path.
 from absl import flags
 
 from exporter import command_line
+from exporter.detection import environment
 from exporter.detection import needless_imports
 from exporter.saved_model.files import parse_tag_set
 from exporter.saved_model.signature import DEFAULT_SIGNATURE, read_signature
@@ -66,11 +67,12 @@ def read_payload(saved_model_dir: str, signature_name: str = DEFAULT_SIGNATURE,
       the one tagged `serve` and nothing else.
 
   Raises:
-    UserError: see `read_signature` and `run_on_image`.
+    UserError: see `read_signature` and `run_on_image`; or TensorFlow is missing.
   """
   signature = read_signature(saved_model_dir, signature_name, tag_set)
   if image is None:
     return static_payload(saved_model_dir, signature)
+  environment.check_tensorflow()
   outputs = run_on_image(saved_model_dir, signature, image)
   return measured_payload(saved_model_dir, signature, outputs, image)
 

@@ -8,15 +8,19 @@ from __future__ import annotations
 import importlib.util
 import os
 import pathlib
+import subprocess
+import sys
 import tempfile
 from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
+import yaml
 
 from fork_server import ForkServer
 from traps import set_traps
 
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
 _NOBODY = 65534
 
 # Wrong values by what an option wants. `{}` is a folder with the files below.
@@ -244,3 +248,22 @@ def test_each_option_of_a_command_is_in_the_table(server, command):
     if not flag.findtext('file').startswith('absl.') and flag.findtext('type') != 'bool':
       options.add(flag.findtext('name'))
   assert options == {*_COMMANDS[command][1], *_TOLD_LATER.get(command, ())}
+
+
+@pytest.mark.parametrize('command', [c for c in _COMMANDS if c != 'triton_config'])
+def test_a_missing_tensorflow_is_told_in_a_sentence(files, tmp_path, command):
+  site = tmp_path / 'site'
+  site.mkdir()
+  for entry in pathlib.Path(yaml.__file__).parents[1].iterdir():
+    if not entry.name.startswith('tensorflow'):
+      (site / entry.name).symlink_to(entry)
+  flags = {**_COMMANDS[command][0], **({'output_keys': '*'} if 'slim' in command else {}),
+           **({'image': '{}/photo.png'} if command == 'payload' else {})}
+  ended = subprocess.run(
+      [sys.executable, '-S', '-m', f'exporter.{command}',
+       *(f'--{k}={v.replace("{}", str(files))}' for k, v in flags.items())],
+      env={'PYTHONPATH': f'{_ROOT}{os.pathsep}{site}'}, text=True, capture_output=True,
+      check=False)
+  (line,) = ended.stderr.splitlines()
+  assert (ended.returncode, ended.stdout) == (1, '')
+  assert line.startswith(f"{command}: The package 'tensorflow' is not installed in ")

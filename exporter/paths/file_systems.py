@@ -51,6 +51,9 @@ def errors_told(what: str, error: type[UserError] = UserError) -> Iterator[None]
     raise
   except FileNotFoundError as e:
     raise error(f'The {what}: there is no such file, folder or bucket.') from e
+  except ImportError as e:
+    raise error(f'The {what}: the package {e.name!r}, which serves it, is not installed.'
+                ) from e
   except Exception as e:  # Each package has its own types, and few are OSErrors.
     reason = (str(e).splitlines() or [''])[0].strip().rstrip('.')
     raise error(f'The {what}: {reason or type(e).__name__}.') from e
