@@ -21,6 +21,9 @@ from absl import flags
 from benchmarks import processes
 from exporter.errors import UserError
 
+# The fields of resizers that are made small.
+_SIZES = {'fixed_shape_resizer': ('height', 'width'),
+          'keep_aspect_ratio_resizer': ('min_dimension', 'max_dimension')}
 _LABEL_MAP = 'configs/pipelines/person_keypoints.pbtxt'
 _HEADER = ('| config | outputs | bit-equal | bytes | pb stock | pb ours | s stock | s ours |\n'
            '|---|---:|---|---:|---:|---:|---:|---:|')
@@ -53,7 +56,7 @@ class Compared:
 
 
 def write_small_pipeline(path: str, target: str, image_size: int) -> None:
-  """Writes a pipeline config whose images are small and whose files are there."""
+  """Writes a pipeline config whose images are no larger than that and whose files are there."""
   from exporter.detection import environment
   environment.prepare()
   from exporter.detection import pipeline_config
@@ -62,12 +65,10 @@ def write_small_pipeline(path: str, target: str, image_size: int) -> None:
   model = getattr(config.model, config.model.WhichOneof('model'))
   resizer = model.image_resizer
   which = resizer.WhichOneof('image_resizer_oneof')
-  if which == 'fixed_shape_resizer':
-    resizer.fixed_shape_resizer.height = image_size
-    resizer.fixed_shape_resizer.width = image_size
-  elif which == 'keep_aspect_ratio_resizer':
-    resizer.keep_aspect_ratio_resizer.min_dimension = image_size
-    resizer.keep_aspect_ratio_resizer.max_dimension = image_size
+  if which in _SIZES:
+    sizes = getattr(resizer, which)
+    for side in _SIZES[which]:
+      setattr(sizes, side, min(getattr(sizes, side), image_size))
   for field in ('keypoint_label_map_path', 'keypoint_estimation_task'):
     if field not in model.DESCRIPTOR.fields_by_name:
       continue
@@ -141,7 +142,7 @@ def _define_flags():
       'configs', None, 'Folder with *.config files; what is below it counts too.',
       required=True)
   flags.DEFINE_integer(
-      'image_size', 256, 'Height and width in pixels that images are resized to.', 32)
+      'image_size', 256, 'Images are resized to this many pixels where a config says more.', 32)
   flags.DEFINE_string(
       'output_directory', 'build/zoo', 'Where checkpoints and exports go.')
 

@@ -28,8 +28,9 @@ def test_a_folder_without_configs(tmp_path):
 
 
 @pytest.mark.slow
-def test_images_are_made_small(exporter_server, tmp_path):
+@pytest.mark.parametrize('most, size', [(64, 64), (1000, 192)])
+def test_images_are_made_small_and_never_large(exporter_server, tmp_path, most, size):
   exporter_server.run('benchmarks.zoo:write_small_pipeline', EFFICIENTDET.pipeline,
-                      str(tmp_path), 64).ok()
+                      str(tmp_path), most).ok()
   written = (tmp_path / 'pipeline.config').read_text()
-  assert 'height: 64' in written and 'width: 64' in written
+  assert f'height: {size}' in written and f'width: {size}' in written
