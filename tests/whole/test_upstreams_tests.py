@@ -1,4 +1,8 @@
-"""Upstream's own tests of its exporter pass with ours in its place."""
+"""Upstream's own tests of its exporter pass with ours in its place.
+
+Those of evaluation, `model_lib_tf2_test`, read records and configs that the package
+does not ship; test_fine_tuning.py evaluates after an export instead.
+"""
 
 import pytest
 
