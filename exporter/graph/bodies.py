@@ -111,12 +111,14 @@ class Body:
     implements: what the function says that it implements; TensorFlow calls, on
       another device, another function that says the same. Empty for most.
     gradients: names of the functions that stand as its gradients.
+    argument_specs: dtype and serialized shape of each argument, as it was traced.
   """
 
   def __init__(self, name: str, node_defs: Iterable[Any],
                arguments: Iterable[str] = (), results: Iterable[Edge] = (),
                control_results: Iterable[str] = (),
-               implements: tuple[bytes, ...] = (), gradients: Iterable[str] = ()) -> None:
+               implements: tuple[bytes, ...] = (), gradients: Iterable[str] = (),
+               argument_specs: Iterable[tuple[int, bytes]] = ()) -> None:
     self.name = name
     self.nodes = {node.name: node for node in node_defs}
     self.arguments = {argument: i for i, argument in enumerate(arguments)}
@@ -124,6 +126,7 @@ class Body:
     self.control_results = list(control_results)
     self.implements = implements
     self.gradients = tuple(gradients)
+    self.argument_specs = list(argument_specs)
     self._edges: dict[str, list[Edge]] = {}
 
   def narrow(self, node_name: str, inputs: Sequence[str]) -> None:
@@ -190,8 +193,20 @@ def bodies_of(graph_def: Any) -> dict[str, Body]:
         [argument.name for argument in signature.input_arg],
         [parse_edge(function.ret[output.name]) for output in signature.output_arg],
         function.control_ret.values(), _implements(function),
-        gradients.get(signature.name, ()))
+        gradients.get(signature.name, ()), _argument_specs(function))
   return bodies
+
+
+def _argument_specs(function: Any) -> list[tuple[int, bytes]]:
+  """Loaders look for the shapes in one of two places."""
+  arguments = function.signature.input_arg
+  shapes: list[Any] = list(function.attr['_input_shapes'].list.shape
+                           if '_input_shapes' in function.attr else ())
+  if len(shapes) != len(arguments):
+    shapes = [next(iter(function.arg_attr[i].attr['_output_shapes'].list.shape), None)
+              if i in function.arg_attr else None for i in range(len(arguments))]
+  return [(argument.type, b'' if shape is None else shape.SerializeToString(
+      deterministic=True)) for argument, shape in zip(arguments, shapes)]
 
 
 def _implements(function: Any) -> tuple[bytes, ...]:

@@ -123,7 +123,8 @@ class _Chooser:
                 if isinstance(label, Captured)]
     takes_the_same = (
         inside.labels[:count] == self._labels(function)[:count]
-        and len(captures) == len(inside.labels[count:]))
+        and len(captures) == len(inside.labels[count:])
+        and self._specs(inside.function, count) == self._specs(function.name, count))
     if not takes_the_same or not self._compute_the_same(inside, wanted):
       return None
     return Offered(
@@ -131,6 +132,10 @@ class _Chooser:
             object_graph.with_outputs(function, self._keys), name=inside.function,
             bound_inputs=captures),
         inside.results)
+
+  def _specs(self, function: str, count: int) -> list[tuple[int, bytes]]:
+    """What loaders compare the first arguments of a call with."""
+    return self._bodies[function].argument_specs[:count]
 
   def _unwrap(self, function: ObjectFunction) -> Application:
     results = returning(function, self._keys).results

@@ -57,6 +57,23 @@ def test_call_with_a_table_of_its_own(tf, save, slim):
   assert tf.saved_model.load(str(target))(tf.constant([2, 3]))['kept'].numpy().tolist() == [20, -1]
 
 
+def test_calls_with_inputs_of_other_shapes(tf, save, slim):
+  """They compute the same as what is served, and TensorFlow runs that for one shape."""
+  module = tf.Module()
+  module.__call__ = tf.function(
+      lambda x: {'kept': tf.reduce_max(x), 'dropped': tf.exp(x)})
+  spec = tf.TensorSpec([None], tf.float32, 'x')
+  for shape in ([None], [None, None], [2, 2]):
+    module.__call__.get_concrete_function(tf.TensorSpec(shape, tf.float32, 'x'))
+  serve = tf.function(lambda x: module.__call__(x), [spec])
+  target, pruned = slim(save(module, serve), {'serving_default': ['kept']},
+                        {'serving_default': {'x': _X}})
+  assert pruned.is_callable
+  loaded = tf.saved_model.load(str(target))
+  for x in (_X, _X[None], _X[:2] * _X[:2, None]):
+    assert loaded(tf.constant(x))['kept'].numpy() == x.max()
+
+
 def test_call_that_does_not_return_the_same_keys_for_all_inputs(tf, save, slim):
   """One trace alone would take the calls that were meant for the other one."""
   module = tf.Module()
