@@ -38,11 +38,13 @@ class Roots:
     arguments: (function, position) of arguments that somebody outside passes,
       used or not.
     inner: (function, tensor in it) that somebody outside looks at.
+    functions: that somebody outside calls for what they do.
   """
   tensors: tuple[str, ...] = ()
   results: tuple[tuple[str, int], ...] = ()
   arguments: tuple[tuple[str, int], ...] = ()
   inner: tuple[tuple[str, str], ...] = ()
+  functions: tuple[str, ...] = ()
 
 
 class Liveness:
@@ -79,6 +81,8 @@ class Liveness:
     before = self._size()
     for name in roots.tensors:
       self._mark_edge(MAIN_GRAPH, parse_edge(name))
+    for function in roots.functions:
+      self._mark_function(function)
     for function, position in roots.results:
       self._mark_function(function)
       self._mark_result(function, position)

@@ -18,6 +18,7 @@ CALL = '__call__'
 SIGNATURES = 'signatures'
 VARIABLES = 'variables'
 INITIALIZERS = 'initializers'
+RESOURCES = 'resources'
 TABLES = 'tables'
 
 # The function by which a table, or a resource like it, fills itself on loading.

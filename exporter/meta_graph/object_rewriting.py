@@ -8,6 +8,7 @@ from exporter.errors import UserError
 from exporter.meta_graph.object_graph import (
     CALL,
     INITIALIZERS,
+    RESOURCES,
     SIGNATURES,
     TABLES,
     VARIABLES,
@@ -71,6 +72,10 @@ class _Rewriter:
             child.node_id, [signatures[child.local_name]]))
     for function in gradients:
       self._describe(function)
+    # A function holds just the handle; some end what it stands for when they go.
+    self._list(root, RESOURCES, [
+        i for i in self._ids if i not in {*tables, *initializers}
+        and self._old.nodes[i].WhichOneof('kind') in ('resource', 'user_object')])
 
   def _list(self, root: int, name: str, old_ids: list[int]) -> None:
     """Gives the root a list of objects, unless it would be empty."""

@@ -29,6 +29,7 @@ def roots_of(meta_graph: Any, bodies: Mapping[str, Body]) -> Roots:
       if name in bodies]
   return Roots(
       tensors=tuple(tensors), inner=tuple(filter(None, inner)),
+      functions=tuple(body.name for body in functions),
       results=tuple((body.name, i) for body in functions
                     for i in range(len(body.results))),
       arguments=tuple((body.name, i) for body in functions

@@ -194,6 +194,7 @@ class _Planner:
              for i in captured)
     return Roots(
         tensors=tuple(self._tensors_of(captured)), inner=tuple(filter(None, inner)),
+        functions=tuple(function.name for function in functions),
         results=tuple((function.name, i) for function in functions
                       for i in range(len(self._bodies[function.name].results))),
         arguments=tuple(argument for function in functions

@@ -117,6 +117,45 @@ def test_mutable_table_goes(tf, save, slim):
   assert not saved_models.variables_of(target)
 
 
+def test_resource_that_fills_and_ends_itself(tf, save, slim):
+  """Also when nothing holds it but what was loaded."""
+  raw = tf.raw_ops
+
+  class Number(tf.saved_model.experimental.TrackableResource):
+
+    def __init__(self, value):
+      super().__init__()
+      self.value = value
+
+    def _create_resource(self):
+      return raw.VarHandleOp(dtype=tf.float32, shape=[], shared_name=f'number_{self.value}')
+
+    def _initialize(self):
+      raw.AssignVariableOp(resource=self.resource_handle, value=tf.constant(self.value))
+
+    def _destroy_resource(self):
+      raw.DestroyResourceOp(resource=self.resource_handle)
+
+    @tf.function(input_signature=[])
+    def reset(self):
+      self._initialize()
+
+    def read(self):
+      return raw.ReadVariableOp(resource=self.resource_handle, dtype=tf.float32)
+
+  module = tf.Module()
+  module.numbers = [Number(3.0), Number(4.0)]
+  for number in module.numbers:
+    number._initialize()
+  module.__call__ = tf.function(
+      lambda x: {'a': x * module.numbers[0].read(), 'b': x * module.numbers[1].read()},
+      [tf.TensorSpec([None], tf.float32, 'x')])
+  source = save(module, module.__call__)
+  target, _ = slim(source, {'serving_default': ['b']}, {'serving_default': {'x': _X}},
+                   loaders=['v1'])  # As the other drops what it has loaded.
+  np.testing.assert_array_equal(tf.saved_model.load(str(target))(_X)['b'], _X * 4)
+
+
 def test_python_functions_are_kept_as_they_are(tf, save, slim):
   module = tf.Module()
   module.__call__ = tf.function(
