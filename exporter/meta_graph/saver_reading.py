@@ -197,6 +197,11 @@ def _entries(body: Body, restore: str) -> tuple[list[str], list[str]]:
   if len(edges) != 3:
     raise UserError(f'The SavedModel is damaged: node {restore!r} does not tell'
                     ' what it restores.')
+  if any(e.source in body.nodes and body.nodes[e.source].op == 'Pack' for e in edges[1:]):
+    raise UserError(
+        'The graph of the SavedModel computes the names of the entries that it restores,'
+        ' as TensorFlow 2.8 does for mutable tables that it had loaded before; load and'
+        ' save it with a current TensorFlow first.')
   keys, slices = (_strings(body, edge) for edge in edges[1:])
   count = len(body.nodes[restore].attr['dtypes'].list.type)
   if len(keys) < count or len(slices) < count:

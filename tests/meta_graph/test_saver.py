@@ -113,6 +113,12 @@ def test_the_ops_of_the_old_format_are_refused():
                        'r = Restore(file, n)', 'a = Assign(v, r)', 'all = NoOp(^a)']))
 
 
+def test_names_that_are_computed_are_refused():
+  lines = [line.replace('names = Const[value=k|l]()', 'names = Pack(k, l)') for line in _TF1]
+  with pytest.raises(UserError, match='computes the names'):
+    _read(_meta_graph(['k = Const()', 'l = Const()', *lines]))
+
+
 @pytest.mark.parametrize('damage', [
     ('names = Const[value=k|l]()', 'names = Const[value=k]()'),
     ('names = Const[value=k|l]()', 'names = Placeholder()'),

@@ -61,7 +61,6 @@ def test_content_stays(tf, save, slim, kind):
   assert loaded(_KEYS)['a'].numpy().tolist() == expected and expected[0] != expected[1]
 
 
-@pytest.mark.both_stacks
 def test_saved_and_slimmed_again(tf, save, slim):
   """TensorFlow then restores by functions of what it had loaded."""
   module = _module(tf)
