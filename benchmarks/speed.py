@@ -34,9 +34,10 @@ _CONFIGS = {
 _KEYS = ('--output_keys=detection_boxes,detection_scores,detection_classes,'
          'num_detections')
 
-# What slimming takes once everything is imported.
+# What slimming takes once everything is imported, collecting garbage as the command does.
 _OWN_WORK = '''
-import sys, time
+import gc, sys, time
+gc.set_threshold(50_000)
 import tensorflow
 from exporter.saved_model import check, function_saving, writing
 from exporter.output_keys import OutputSelection
