@@ -21,7 +21,7 @@ from exporter.errors import UserError
 from exporter.output_keys import OutputSelection
 from exporter.slimming import SlimReport, slim_saved_model
 from outcome import Outcome, in_short
-from saved_models import assert_same_bits
+from saved_models import assert_same_bits, meta_graph_of
 
 _MODELS = {'tf2': tf2_models, 'tf1': tf1_models}
 _X = [np.float32([0.5, -1.25, 3.0, 0.0]), np.float32([2.0])]
@@ -149,6 +149,8 @@ def _input(name: str, x: np.ndarray):
 
 def _compare_by_session(folder, outputs, report: SlimReport) -> int:
   """As TF1 and TensorFlow Serving load."""
+  if _restores(folder / 'slim') and not _restores(folder / 'source'):
+    raise _NotBuiltError('a session restores nothing of the source')
   with _source_must_run():
     expected = list(_run_by_session(folder / 'source', outputs))
   found = list(_run_by_session(folder / 'slim', outputs))
@@ -163,6 +165,11 @@ def _compare_by_session(folder, outputs, report: SlimReport) -> int:
   _assert_same_slopes(
       _session_gradients(folder / 'slim', outputs['serving_default']), expected)
   return count + len(expected)
+
+
+def _restores(path) -> bool:
+  """Whether the graph says how; without a saver, tables are just empty."""
+  return bool(meta_graph_of(path).saver_def.restore_op_name)
 
 
 def _session_gradients(path, keys) -> dict[str, np.ndarray]:
