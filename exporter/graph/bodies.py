@@ -151,6 +151,15 @@ class Body:
   def control_edges(self, node_name: str) -> list[Edge]:
     return [edge for edge in self.edges(node_name) if edge.is_control]
 
+  def behind_identities(self, edge: Edge) -> Edge:
+    """The edge that identities hand on as this one; a damaged one may take no tensor."""
+    while edge.source in self.nodes and self.nodes[edge.source].op == 'Identity':
+      taken = self.data_edges(edge.source)
+      if len(taken) != 1:
+        break
+      edge, = taken
+    return edge
+
   def all_behind(self, names: Iterable[str]) -> set[str]:
     """Some nodes with all that they take from or wait for."""
     return set(reached((name for name in names if name in self.nodes), self.sources))

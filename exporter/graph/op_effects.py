@@ -145,7 +145,7 @@ class OpEffects:
       for name, node in body.nodes.items():
         if node.op in op_table.CHANGES_INPUT:
           changed = body.data_edges(name)[op_table.CHANGES_INPUT[node.op]]
-          maker = _behind_identities(body, changed.source)
+          maker = body.behind_identities(changed).source
           if (maker in body.nodes and body.nodes[maker].op in op_table.MAKES_PRIVATE
               and maker not in body.result_nodes
               and self._reading_datasets_is_harmless()):
@@ -184,12 +184,3 @@ def _is_plain_computation(node: Any) -> bool:
   return not ('function_list' in node.attr and node.attr['function_list'].list.func
               or 'has_token_input_output' in node.attr
               and node.attr['has_token_input_output'].b)
-
-
-def _behind_identities(body: Body, name: str) -> str:
-  while name in body.nodes and body.nodes[name].op == 'Identity':
-    taken = body.data_edges(name)
-    if len(taken) != 1:  # Of a damaged one.
-      break
-    name = taken[0].source
-  return name

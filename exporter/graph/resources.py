@@ -57,12 +57,7 @@ def maker_of(bodies: Mapping[str, Body], place: str, name: str) -> tuple[Body, s
     callee = bodies[call.callees[0]]
     if len(callee.results) != 1:
       break
-    edge, = callee.results
-    while edge.source in callee.nodes and callee.nodes[edge.source].op == 'Identity':
-      taken = callee.data_edges(edge.source)
-      if len(taken) != 1:  # Of a damaged one.
-        break
-      edge, = taken
+    edge = callee.behind_identities(callee.results[0])
     if edge.source not in callee.nodes:
       break
     body, name = callee, edge.source
