@@ -4,6 +4,11 @@ r"""What each saving costs in accuracy: mAP and bytes of a trained model's respo
   python -m benchmarks.accuracy --trained=build/trained/mask_rcnn \
       --plot=docs/accuracy.png
 
+The SSD that ships is measured without any training:
+
+  python -m benchmarks.accuracy --trained=examples/train_shapes/trained_ssd \
+      --pipeline_config_path=examples/train_shapes/ssd.config
+
 Stock's export and one for each profile of configs/outputs that fits the model run on
 images that training did not see. The kept outputs must be the same bits as stock's.
 The sweep cuts stock's outputs with what the exporter puts into the graph, which spares
@@ -27,6 +32,7 @@ from benchmarks import coco_accuracy, processes
 from examples.train_shapes import shapes
 from exporter.detection import output_profile
 from exporter.detection.compact_options import CompactOptionError, CompactOptions
+from exporter.errors import UserError
 from exporter.output_keys import OutputKeyError, profiles_in
 from exporter.paths import profiles
 from exporter.saved_model.signature import Signature, TensorSpec, read_signature
@@ -153,13 +159,20 @@ def same_bits(one: Outputs, other: Outputs) -> bool:
       and value.tobytes() == other[key].tobytes() for key, value in one.items())
 
 
-def compare(trained: str, folder: str, drawn: Sequence[shapes.Shapes]) -> list[Row]:
+def compare(pipeline: str, trained: str, folder: str,
+            drawn: Sequence[shapes.Shapes]) -> list[Row]:
   """All rows; stock's is the first.
+
+  Args:
+    pipeline: path of the pipeline config.
+    trained: folder with the checkpoint.
+    folder: where the exports go.
+    drawn: the images.
 
   Raises:
     RuntimeError: an export failed, or what it returns is not what stock's does.
+    UserError: the model does not find shapes but something else.
   """
-  pipeline = os.path.join(trained, 'pipeline.config')
   stock = os.path.join(folder, 'stock')
   processes.run_python('-m', 'benchmarks.stock_export', pipeline, trained, stock)
   responses = run(stock, drawn)
@@ -212,18 +225,43 @@ def _define_flags():
   # Not at import: tests import several of these modules.
   flags.DEFINE_string(
       'trained', None, 'Folder that examples.train_shapes trained in.', required=True)
+  flags.DEFINE_string(
+      'pipeline_config_path', None, 'Of that model; by default TRAINED/pipeline.config.')
   flags.DEFINE_integer('images', 100, 'Images to evaluate on.', 1)
   flags.DEFINE_string(
       'output_directory', 'build/accuracy', 'Where the exports go.')
   flags.DEFINE_string('plot', None, 'PNG file for the picture.')
 
 
+def check(pipeline: str, trained: str, plot: str | None) -> None:
+  """Refuses what would fail after minutes; stock exports random weights where none are.
+
+  Raises:
+    UserError: there is no config or checkpoint, or the picture cannot be written.
+  """
+  from exporter.detection import environment
+  environment.prepare()
+  from exporter.detection import checkpoint, pipeline_config
+  pipeline_config.read(pipeline)
+  checkpoint.find(trained)
+  if plot is None:
+    return
+  if not plot.endswith('.png'):
+    raise UserError(f'{plot} is to be a PNG; give it a name that ends in .png.')
+  folder = os.path.dirname(plot) or '.'
+  if not os.path.isdir(folder):
+    raise UserError(f'The picture {plot} cannot be written: {folder} is not a folder.')
+
+
 def main(_):
+  trained, plot = flags.FLAGS.trained, flags.FLAGS.plot
+  pipeline = flags.FLAGS.pipeline_config_path or os.path.join(trained, 'pipeline.config')
   drawn = [shapes.draw(_FIRST_SEED + i) for i in range(flags.FLAGS.images)]
   try:
-    rows = compare(flags.FLAGS.trained, flags.FLAGS.output_directory, drawn)
-  except RuntimeError as e:
-    print(f'accuracy: {e}', file=sys.stderr)
+    check(pipeline, trained, plot)
+    rows = compare(pipeline, trained, flags.FLAGS.output_directory, drawn)
+  except (RuntimeError, UserError) as e:
+    print(f'accuracy: {str(e).strip().splitlines()[-1]}', file=sys.stderr)
     return 1
   print(_HEADER)
   for row in rows:
@@ -231,8 +269,8 @@ def main(_):
   path = os.path.join(flags.FLAGS.output_directory, 'accuracy.json')
   with open(path, 'w', encoding='utf-8') as f:
     json.dump([dataclasses.asdict(row) for row in rows], f, indent=2)
-  if flags.FLAGS.plot:
-    save_plot(flags.FLAGS.plot, rows)
+  if plot:
+    save_plot(plot, rows)
   return 0
 
 

@@ -13,6 +13,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from examples.train_shapes import shapes
+from exporter.errors import UserError
 from exporter.serving import masks as masks_lib
 
 
@@ -41,7 +42,12 @@ def evaluate(drawn: Sequence[shapes.Shapes],
     responses: of each, without the batch dimension: num_detections and, at least
       that long, detection_boxes, detection_classes (from 1), detection_scores and,
       cut to their boxes, detection_masks.
+
+  Raises:
+    UserError: nothing is drawn, or a detection is of a class that no shape has.
   """
+  if not any(image.classes for image in drawn):
+    raise UserError('Nothing is drawn on any image, so that there is no mAP.')
   with_masks = 'detection_masks' in responses[0]
   entries = [entry for i, (image, response) in enumerate(zip(drawn, responses), 1)
              for entry in _found(i, image, response, with_masks)]
@@ -86,7 +92,13 @@ def _found(image_id: int, image: shapes.Shapes, response, with_masks) -> Iterato
   masks = (masks_lib.full_image_masks(response, *image.image.shape[:2])
            if with_masks else None)
   for i in range(count):
-    entry = {'image_id': image_id, 'category_id': int(response['detection_classes'][i]),
+    kind = int(response['detection_classes'][i])
+    # pycocotools would leave it out without a word.
+    if not 1 <= kind <= len(shapes.CLASSES):
+      raise UserError(
+          f'A detection has the class {kind}, and shapes have those from 1 to'
+          f' {len(shapes.CLASSES)}; the model was trained on something else.')
+    entry = {'image_id': image_id, 'category_id': kind,
              'bbox': _corner_and_size(response['detection_boxes'][i], image),
              'score': float(response['detection_scores'][i])}
     if masks is not None:
