@@ -10,9 +10,9 @@ keep all outputs, and these must be the same bits.
 from __future__ import annotations
 
 import dataclasses
-import glob
 import json
 import os
+import pathlib
 import sys
 
 from absl import app
@@ -55,6 +55,21 @@ class Compared:
         *(f'{seconds:.0f}' for seconds in self.seconds)])
 
 
+def configs_in(folder: str) -> dict[str, str]:
+  """Paths of the configs in a folder and below it, by what distinguishes them there.
+
+  Raises:
+    UserError: there is no such folder, or no config in it.
+  """
+  if not os.path.isdir(folder):
+    raise UserError(f'CONFIGS is {folder!r}, which is not a folder; give that of the pipeline'
+                    ' configs, as in `make zoo CONFIGS=configs/zoo`.')
+  found = sorted(pathlib.Path(folder).rglob('*.config'))
+  if not found:
+    raise UserError(f'There is no *.config in {folder}.')
+  return {str(path.relative_to(folder).with_suffix('')): str(path) for path in found}
+
+
 def write_small_pipeline(path: str, target: str, image_size: int) -> None:
   """Writes a pipeline config whose images are no larger than that and whose files are there."""
   from exporter.detection import environment
@@ -62,7 +77,10 @@ def write_small_pipeline(path: str, target: str, image_size: int) -> None:
   from exporter.detection import pipeline_config
   from object_detection.utils import config_util
   config = pipeline_config.read(path)
-  model = getattr(config.model, config.model.WhichOneof('model'))
+  kind = config.model.WhichOneof('model')
+  model = getattr(config.model, kind)
+  if 'image_resizer' not in model.DESCRIPTOR.fields_by_name:
+    raise UserError(f'{path} describes an {kind}, which only the code of a fork can build.')
   resizer = model.image_resizer
   which = resizer.WhichOneof('image_resizer_oneof')
   if which in _SIZES:
@@ -148,29 +166,31 @@ def _define_flags():
 
 
 def main(_):
-  paths = sorted(glob.glob(
-      os.path.join(glob.escape(flags.FLAGS.configs), '**', '*.config'), recursive=True))
-  if not paths:
-    print(f'zoo: there is no *.config in {flags.FLAGS.configs}.', file=sys.stderr)
+  folder = flags.FLAGS.output_directory
+  try:
+    paths = configs_in(flags.FLAGS.configs)
+  except UserError as e:
+    print(f'zoo: {e}', file=sys.stderr)
     return 1
   print(_HEADER)
   results = {}
-  for path in paths:
-    name = os.path.splitext(os.path.basename(path))[0]
-    folder = os.path.join(flags.FLAGS.output_directory, name)
-    os.makedirs(folder, exist_ok=True)
-    try:
-      compared = compare(path, folder, flags.FLAGS.image_size)
-    except (RuntimeError, UserError) as e:
-      reason = str(e).strip().splitlines()[-1]
-      print(f'| {name} | | {reason} | | | | | |', flush=True)
-      results[name] = reason
-      continue
-    print(f'| {name} | {compared.cells} |', flush=True)
-    results[name] = dataclasses.asdict(compared)
-  with open(os.path.join(flags.FLAGS.output_directory, 'zoo.json'), 'w', encoding='utf-8') as f:
+  for name, path in paths.items():
+    results[name], cells = _row(path, os.path.join(folder, name), flags.FLAGS.image_size)
+    print(f'| {name} | {cells} |', flush=True)
+  with open(os.path.join(folder, 'zoo.json'), 'w', encoding='utf-8') as f:
     json.dump(results, f, indent=2)
   return int(any(isinstance(r, str) or r['different'] for r in results.values()))
+
+
+def _row(path: str, folder: str, image_size: int) -> tuple[str | dict, str]:
+  """What came of a config, or why nothing did; and its cells."""
+  os.makedirs(folder, exist_ok=True)
+  try:
+    compared = compare(path, folder, image_size)
+  except (RuntimeError, UserError) as e:
+    reason = str(e).strip().splitlines()[-1]
+    return reason, f' | {reason.replace("|", "/")} | | | | | '
+  return dataclasses.asdict(compared), compared.cells
 
 
 if __name__ == '__main__':
