@@ -15,6 +15,7 @@ from absl import app
 from absl import flags
 
 from exporter.console import chatter
+from exporter.console import interruptions
 from exporter.errors import UserError
 from exporter.paths import remote
 from exporter.renaming import Renaming
@@ -33,7 +34,8 @@ def run(main: Callable[[], int | None], name: str,
   """Runs a command and exits with its status.
 
   What the user can mend is told in one sentence, with status 1. What libraries write
-  is not shown, unless the flag `--verbosity` asks for it or the command fails.
+  is not shown, unless the flag `--verbosity` asks for it or the command fails. Ctrl-C
+  and SIGTERM end it with one line, and temporary files are cleared away.
 
   Args:
     main: returns the exit status, None for 0. `--help` shows the flags and the
@@ -57,7 +59,7 @@ def run(main: Callable[[], int | None], name: str,
   arguments = sys.argv[1:]
   all_is_shown = contextlib.nullcontext(contextlib.nullcontext)
   with all_is_shown if chatter.is_asked_for(arguments) else chatter.kept() as routed, \
-      _reader_may_leave():
+      _reader_may_leave(), interruptions.told(name):
     if before_flags is not None:
       with routed():
         before_flags(arguments)

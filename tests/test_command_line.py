@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -31,3 +32,27 @@ def test_a_name_that_cannot_be_shown_is_escaped():
        'c.run(lambda: print("K\\u00f6ln \\udcf6"), "name")'], cwd=_ROOT, text=True,
       capture_output=True, check=False, env={**os.environ, 'PYTHONIOENCODING': 'ascii:strict'})
   assert (done.returncode, done.stdout) == (0, 'K\\xf6ln \\udcf6\n'), done.stderr
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_clears_away_what_it_made_where_it_is_told_to_end(tmp_path, number):
+  code = """
+import tempfile, time
+from exporter import command_line
+
+def main():
+  with tempfile.TemporaryDirectory(dir='FOLDER'):
+    print('begun', flush=True)
+    time.sleep(60)
+
+command_line.run(main, 'command')
+"""
+  process = subprocess.Popen(
+      [sys.executable, '-c', code.replace('FOLDER', str(tmp_path))], cwd=_ROOT, text=True,
+      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+  assert process.stdout.readline() == 'begun\n' and len(list(tmp_path.iterdir())) == 1
+  process.send_signal(number)
+  _, said = process.communicate(timeout=30)
+  assert (process.returncode, said) == (
+      128 + number, f'command: ended by {number.name}.\n')
+  assert not list(tmp_path.iterdir())
