@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 
 from exporter.errors import UserError
+from exporter.paths.file_systems import connecting, is_by_java
 from exporter.paths.plain_paths import without_parents
 from exporter.paths.urls import is_url
 
@@ -49,10 +50,10 @@ def file_system_of(url: str):
 @functools.lru_cache(maxsize=16)
 def _file_system(root: str):
   from pyarrow import fs
-  try:
+  with connecting(root, 'file system'):
     file_system, path = fs.FileSystem.from_uri(root)
-  except (OSError, ValueError) as e:
-    raise UserError(f'{root} cannot be reached: {str(e).splitlines()[0]}') from e
+    if is_by_java(root) and file_system.get_file_info('/').type == fs.FileType.NotFound:
+      raise ConnectionError('nobody answers')
   return file_system, path.rstrip('/') + '/'
 
 
@@ -126,14 +127,14 @@ class Folder:
 
   def remove(self, names: set[str]) -> None:
     """Removes files, as far as they are there."""
-    for name in names:
-      if not self._is_url:
-        with contextlib.suppress(FileNotFoundError):
+    there = self.names()  # HDFS says of what is missing only that it cannot be removed.
+    for name in names & there:
+      with _errors_told(self.path), contextlib.suppress(FileNotFoundError):
+        if self._is_url:
+          file_system, root = file_system_of(self.place_of(name))
+          file_system.delete_file(root)
+        else:
           os.unlink(os.path.join(self.path, name))
-        continue
-      file_system, root = file_system_of(self.place_of(name))
-      with contextlib.suppress(FileNotFoundError):
-        file_system.delete_file(root)
 
   def clear_incomplete(self) -> None:
     """Removes what a killed run was writing; no other may write there."""

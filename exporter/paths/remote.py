@@ -87,6 +87,18 @@ def check_writable(url: str, what: str) -> None:
       # Who may write somewhere in a bucket need not be let list all of it.
       with contextlib.suppress(PermissionError):
         file_system.ls(path.partition('/')[0])
+    else:
+      _check_is_no_file(file_system, path, f'{what} {url}')
+
+
+def _check_is_no_file(file_system: Any, path: str, what: str) -> None:
+  """Raises UserError where a file stands in place of a folder, or above it."""
+  while path.strip('/'):
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+      if file_system.info(path)['type'] == 'file':
+        raise UserError(f'The {what} cannot be made: {path} is a file.')
+      return
+    path = path.rpartition('/')[0]
 
 
 def upload_file(path: str, url: str, what: str) -> None:
@@ -165,6 +177,9 @@ def _infos(url: str, what: str) -> dict[str, dict[str, Any]]:
   with errors_told(f'{what} {url} cannot be read'):
     file_system, path = opened(url, what)
     found = file_system.find(path, detail=True)
+    if not found:
+      with contextlib.suppress(FileNotFoundError):
+        file_system.ls(path)  # Which says why, where `find` passes over it.
   return {name[len(path):].lstrip('/'): info for name, info in sorted(found.items())
           if name.startswith(f'{path}/') and info['type'] == 'file'}
 

@@ -1,10 +1,13 @@
 """The plan of a run: parts, and which of them are missing."""
 
+import os
+
 import pytest
 
 pytest.importorskip('pyarrow')
 
 # pylint: disable=g-import-not-at-top,g-bad-import-order
+from exporter.batch import storage
 from exporter.batch.run_folder import RunFolder
 from exporter.batch.storage import Folder
 from exporter.errors import UserError
@@ -87,3 +90,21 @@ def test_file_appears_complete_or_not_at_all(run):
 def test_a_folder_named_as_a_home_is_none():
   with pytest.raises(UserError, match='The output directory ~/found begins with'):
     RunFolder('~/found', 'parquet').check('begin', {})
+
+
+def test_removing_what_is_missing_is_no_mistake(run, monkeypatch):
+  """HDFS does not say that it is missing, but of an input/output error."""
+  from pyarrow import fs
+
+  class Files(fs.LocalFileSystem):
+
+    def delete_file(self, path):
+      if not os.path.exists(path):
+        raise OSError(5, 'HDFS delete failed')
+      super().delete_file(path)
+
+  monkeypatch.setattr(storage, '_file_system', lambda root: (Files(), '/'))
+  folder = run.folder.within('x')
+  folder.write('there', b'')
+  folder.remove({'there', 'missing'})
+  assert not folder.names()
