@@ -83,7 +83,8 @@ def read_object_graph(source: str) -> Any:
         return None
       return trackable_object_graph_pb2.TrackableObjectGraph.FromString(
           reader.get_tensor(_OBJECT_GRAPH_KEY))
-  except (tf.errors.OpError, ValueError, RuntimeError, message.DecodeError) as e:
+  except (tf.errors.OpError, ValueError, RuntimeError, IndexError,
+          message.DecodeError) as e:
     raise UserError(f'The variables {source} cannot be read: {e}.') from e
 
 
@@ -110,7 +111,7 @@ def are_equal(source: str, key: str, other: str) -> bool:
           (dtypes[key], shapes[key]) != (dtypes[other], shapes[other])):
         return False
       values = [reader.get_tensor(k) for k in (key, other)]
-  except (tf.errors.OpError, ValueError, RuntimeError) as e:
+  except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as e:
     raise UserError(f'The variables {source} cannot be read: {e}.') from e
   if dtypes[key] == tf.string:
     return bool((values[0] == values[1]).all())
@@ -140,7 +141,7 @@ def _describe(source: str,
   try:
     with plain_paths.of_checkpoint(source) as plain:
       reader = tf.train.load_checkpoint(plain)
-  except (tf.errors.OpError, ValueError, RuntimeError) as e:
+  except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as e:
     raise UserError(f'The variables {source} cannot be read: {e}.') from e
   shapes = reader.get_variable_to_shape_map()
   dtypes = reader.get_variable_to_dtype_map()

@@ -112,6 +112,9 @@ def test_damaged_files(source, target, suffix, damage):
   with pytest.raises(UserError) as error:
     variable_bundle.copy_entries(source, target, {'a': 'v9', 'b': 'v0', 'c': 'text'})
   _assert_one_sentence(error, source)
+  with pytest.raises(UserError) as error:
+    variable_bundle.are_equal(source, 'v9', 'v8')
+  _assert_one_sentence(error, source)
 
 
 _COPY = '''
