@@ -9,7 +9,7 @@ from exporter.meta_graph.object_graph import (
     TABLE_CONTENT, TABLES, VARIABLES, child_id)
 
 # What checkpoints call the value of a variable.
-_VALUE = 'VARIABLE_VALUE'
+VARIABLE_VALUE = 'VARIABLE_VALUE'
 
 
 def checkpoint_graph(object_graph: Any, trackable_graph: Any) -> None:
@@ -23,7 +23,7 @@ def checkpoint_graph(object_graph: Any, trackable_graph: Any) -> None:
     for child in node.children:
       mirror.children.add(node_id=child.node_id, local_name=child.local_name)
   for node_id, key in _listed(object_graph, VARIABLES, checkpoint_key).items():
-    _add_attribute(trackable_graph.nodes[node_id], _VALUE, key,
+    _add_attribute(trackable_graph.nodes[node_id], VARIABLE_VALUE, key,
                    object_graph.nodes[node_id].variable.name)
   for node_id, key in _listed(object_graph, TABLES, table_key).items():
     _add_attribute(trackable_graph.nodes[node_id], TABLE_CONTENT, key)
@@ -36,7 +36,7 @@ def _add_attribute(mirror: Any, name: str, key: str, full_name: str = '') -> Non
 
 def checkpoint_key(position: int) -> str:
   """Checkpoint entry of the variable at `position` in the root's list."""
-  return f'{VARIABLES}/{position}/.ATTRIBUTES/{_VALUE}'
+  return f'{VARIABLES}/{position}/.ATTRIBUTES/{VARIABLE_VALUE}'
 
 
 def table_key(position: int) -> str:
@@ -58,18 +58,20 @@ def _listed(object_graph: Any, name: str,
       for child in object_graph.nodes[holder].children}
 
 
-def checkpoint_keys(object_graph: Any, trackable_graph: Any,
-                    attribute: str = _VALUE) -> dict[int, str]:
-  """Checkpoint key by object id, of each variable that loading restores.
+def checkpoint_keys(object_graph: Any, trackable_graph: Any) -> dict[str, dict[int, str]]:
+  """The checkpoint key of each object that loading restores.
 
   As the loader of TF2 does, both graphs are walked from their roots by the same names.
 
   Args:
     object_graph: the SavedObjectGraph.
     trackable_graph: the TrackableObjectGraph in the checkpoint.
-    attribute: TABLE_CONTENT for tables; `table_entries` are those of such a key.
+
+  Returns:
+    Key by object id, by attribute: VARIABLE_VALUE of variables; TABLE_CONTENT of tables,
+    whose `table_entries` are those of such a key.
   """
-  keys: dict[int, str] = {}
+  keys: dict[str, dict[int, str]] = {VARIABLE_VALUE: {}, TABLE_CONTENT: {}}
   stack, seen = [(0, 0)] if trackable_graph.nodes else [], set()
   while stack:
     object_id, mirror_id = stack.pop()
@@ -78,8 +80,8 @@ def checkpoint_keys(object_graph: Any, trackable_graph: Any,
     seen.add((object_id, mirror_id))
     mirror = trackable_graph.nodes[mirror_id]
     for held in mirror.attributes:
-      if held.name == attribute:
-        keys[object_id] = held.checkpoint_key
+      if held.name in keys:
+        keys[held.name][object_id] = held.checkpoint_key
     ids = {child.local_name: child.node_id for child in mirror.children}
     stack += [(child.node_id, ids[child.local_name])
               for child in object_graph.nodes[object_id].children

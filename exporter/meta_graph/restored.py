@@ -8,7 +8,7 @@ from typing import Any
 from exporter.errors import UserError
 from exporter.graph.bodies import Body
 from exporter.meta_graph import object_graph, saved_variables
-from exporter.meta_graph.saved_variables import Checkpoint
+from exporter.meta_graph.saved_variables import Checkpoint, Witnesses
 from exporter.meta_graph.saver import SavedTable, SavedVariable
 
 
@@ -33,10 +33,11 @@ class Restored:
       UserError: something else is restored, or in two ways that differ.
     """
     self._objects = meta_graph.object_graph_def
-    self.ids = saved_variables.object_ids(meta_graph, bodies, checkpoint.objects)
-    of_all = meta_graph, bodies, checkpoint, self.ids
-    self.variables = saved_variables.read_variables(*of_all)
-    self.tables = saved_variables.read_all_tables(*of_all)
+    witnesses = Witnesses.of(meta_graph, bodies, checkpoint.objects)
+    self.ids = saved_variables.object_ids(meta_graph, bodies, witnesses)
+    self.variables = saved_variables.all_variables(
+        meta_graph, witnesses, checkpoint, self.ids)
+    self.tables = saved_variables.all_tables(bodies, witnesses, checkpoint, self.ids)
 
   def objects(self) -> set[int]:
     """The objects of these variables and tables, as far as they are known."""

@@ -25,9 +25,10 @@ from exporter.graph.function_equality import (
 )
 from exporter.graph.resources import maker_of
 from exporter.meta_graph import object_checkpoint, object_graph
+from exporter.meta_graph.object_checkpoint import VARIABLE_VALUE
 from exporter.meta_graph.object_graph import TABLE_CONTENT
 from exporter.meta_graph.saver import SavedTable, SavedVariable
-from exporter.meta_graph.saver_reading import read_saver, read_tables
+from exporter.meta_graph.saver_reading import read_saver
 
 _Key = TypeVar('_Key')
 
@@ -47,33 +48,68 @@ class Checkpoint:
 NO_CHECKPOINT = Checkpoint()
 
 
+@dataclasses.dataclass(frozen=True)
+class Witnesses:
+  """What the saver and the checkpoint say, each read once.
+
+  Attributes:
+    variables: of the saver.
+    tables: of the saver.
+    variable_keys: the entry of each variable by which objects are restored, by its id.
+    table_entries: likewise those of the keys and of the values of a table.
+    has_objects: whether there are objects, and some in the checkpoint.
+  """
+  variables: list[SavedVariable]
+  tables: list[SavedTable]
+  variable_keys: dict[int, str]
+  table_entries: dict[int, tuple[str, str]]
+  has_objects: bool
+
+  @classmethod
+  def of(cls, meta_graph: Any, bodies: dict[str, Body],
+         checkpoint_objects: Any) -> Witnesses:
+    """Reads them.
+
+    Args:
+      meta_graph: MetaGraphDef of a SavedModel.
+      bodies: those of its graph.
+      checkpoint_objects: the TrackableObjectGraph in its checkpoint; None if there
+        is none, as in TF1.
+
+    Raises:
+      UserError: as `read_saver`.
+    """
+    variables, tables = read_saver(meta_graph, bodies)
+    objects = meta_graph.object_graph_def
+    if checkpoint_objects is None or not objects.nodes:
+      return cls(variables, tables, {}, {}, has_objects=False)
+    keys = object_checkpoint.checkpoint_keys(objects, checkpoint_objects)
+    entries = {i: object_checkpoint.table_entries(key)
+               for i, key in keys[TABLE_CONTENT].items()
+               if TABLE_CONTENT in objects.nodes[i].saveable_objects}
+    return cls(variables, tables, keys[VARIABLE_VALUE], entries, has_objects=True)
+
+
 def object_ids(meta_graph: Any, bodies: dict[str, Body],
-               checkpoint_objects: Any) -> dict[str, int]:
+               witnesses: Witnesses) -> dict[str, int]:
   """The object that each node of the main graph stands for, if that is known.
 
   Known by what the calls of the main graph capture. A variable or a table that no such
   call captures is known by its entry in the checkpoint; a variable, where the graph
   restores nothing, by its name.
-
-  Args:
-    meta_graph: MetaGraphDef of a SavedModel.
-    bodies: those of its graph.
-    checkpoint_objects: the TrackableObjectGraph in its checkpoint; None if there
-      is none, as in TF1.
   """
-  objects, main = meta_graph.object_graph_def, bodies[MAIN_GRAPH]
+  objects = meta_graph.object_graph_def
   ids = _captured_ids(objects, bodies)
-  if checkpoint_objects is None or not objects.nodes:
+  if not witnesses.has_objects:
     return ids
-  nodes = _unique({v.node: v.key for v in read_saver(meta_graph, bodies)} |
-                  {t.node: t.keys for t in read_tables(meta_graph, bodies)})
+  nodes = _unique({v.node: v.key for v in witnesses.variables} |
+                  {t.node: t.keys for t in witnesses.tables})
   if nodes:
-    keys = _unique(object_checkpoint.checkpoint_keys(objects, checkpoint_objects) | {
-        i: entries[0] for i, entries in _entries_of_tables(
-            objects, checkpoint_objects).items()})
+    keys = _unique(witnesses.variable_keys | {
+        i: entries[0] for i, entries in witnesses.table_entries.items()})
     others = {nodes[key]: i for key, i in keys.items() if key in nodes}
   else:
-    others = _by_name(objects, main)
+    others = _by_name(objects, bodies[MAIN_GRAPH])
   known = set(ids.values())
   return ids | {node: i for node, i in others.items()
                 if node not in ids and i not in known}
@@ -137,34 +173,21 @@ def _unique(values: Mapping[_Key, str]) -> dict[str, _Key]:
   return {value: key for key, value in values.items() if counts[value] == 1}
 
 
-def _entries_of_tables(objects: Any, checkpoint_objects: Any
-                       ) -> dict[int, tuple[str, str]]:
-  """The checkpoint entries of the keys and the values of tables, by object id."""
-  keys = object_checkpoint.checkpoint_keys(objects, checkpoint_objects, TABLE_CONTENT)
-  return {i: object_checkpoint.table_entries(key) for i, key in keys.items()
-          if TABLE_CONTENT in objects.nodes[i].saveable_objects}
-
-
-def read_variables(meta_graph: Any, bodies: dict[str, Body], checkpoint: Checkpoint,
-                   ids: Mapping[str, int]) -> list[SavedVariable]:
+def all_variables(meta_graph: Any, witnesses: Witnesses, checkpoint: Checkpoint,
+                  ids: Mapping[str, int]) -> list[SavedVariable]:
   """Every variable that is restored, those of the saver first.
 
   Args:
     meta_graph: MetaGraphDef of a SavedModel.
-    bodies: those of its graph.
+    witnesses: of it and its checkpoint.
     checkpoint: from which they are restored.
     ids: as `object_ids` finds them.
 
   Raises:
-    UserError: the two tell entries of different values for one variable, or as
-      `read_saver`.
+    UserError: the two tell entries of different values for one variable.
   """
-  variables = read_saver(meta_graph, bodies)
-  objects = meta_graph.object_graph_def
-  if checkpoint.objects is None or not objects.nodes:
-    return variables
-  keys = object_checkpoint.checkpoint_keys(objects, checkpoint.objects)
-  known = {v.node: v.key for v in variables}
+  objects, variables = meta_graph.object_graph_def, list(witnesses.variables)
+  keys, known = witnesses.variable_keys, {v.node: v.key for v in witnesses.variables}
   for node, i in ids.items():
     if i not in keys or objects.nodes[i].WhichOneof('kind') != 'variable':
       continue
@@ -177,27 +200,23 @@ def read_variables(meta_graph: Any, bodies: dict[str, Body], checkpoint: Checkpo
   return variables
 
 
-def read_all_tables(meta_graph: Any, bodies: dict[str, Body], checkpoint: Checkpoint,
-                    ids: Mapping[str, int]) -> list[SavedTable]:
+def all_tables(bodies: dict[str, Body], witnesses: Witnesses, checkpoint: Checkpoint,
+               ids: Mapping[str, int]) -> list[SavedTable]:
   """Every table whose content is restored, as mutable ones' is.
 
   Where there are objects, these tell of each of them.
 
   Args:
-    meta_graph: MetaGraphDef of a SavedModel.
-    bodies: those of its graph.
+    bodies: of the graph of a SavedModel.
+    witnesses: of it and its checkpoint.
     checkpoint: from which they are restored.
     ids: as `object_ids` finds them.
 
   Raises:
-    UserError: as `read_variables`.
+    UserError: as `all_variables`.
   """
-  tables = read_tables(meta_graph, bodies)
-  objects = meta_graph.object_graph_def
-  if checkpoint.objects is None or not objects.nodes:
-    return tables
-  entries = _entries_of_tables(objects, checkpoint.objects)
-  known = {t.node: t for t in tables}
+  tables, entries = list(witnesses.tables), witnesses.table_entries
+  known = {t.node: t for t in witnesses.tables}
   for node, i in ids.items():
     if i in entries and node in known:
       for one, other in zip((known[node].keys, known[node].values), entries[i]):

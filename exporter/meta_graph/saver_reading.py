@@ -17,33 +17,33 @@ _HANDED_ON = frozenset({'Identity'})
 _OLD_RESTORES = frozenset({'Restore', 'RestoreSlice'})
 
 
-def read_saver(meta_graph: Any, bodies: dict[str, Body]) -> list[SavedVariable]:
-  """Which variable is restored from which entry, in the order of the entries.
+def read_saver(meta_graph: Any, bodies: dict[str, Body]
+               ) -> tuple[list[SavedVariable], list[SavedTable]]:
+  """Which variable is restored from which entry, and which table filled from which.
+
+  Both in the order of the entries.
 
   Raises:
     UserError: something other than variables and tables is restored, or from a
-      checkpoint of the old format; removing parts of these is not supported.
+      checkpoint of the old format, or a table takes parts of entries; removing parts
+      of these is not supported.
   """
-  return [
+  takers = _takers(meta_graph, bodies)
+  variables = [
       SavedVariable(
           node=taker.target, key=taker.key, slice=taker.slice, dtype=taker.dtype,
           is_resource=taker.node.op == 'AssignVariableOp', shape=taker.shape)
-      for taker in _takers(meta_graph, bodies) if taker.node.op in _ASSIGNMENTS]
+      for taker in takers if taker.node.op in _ASSIGNMENTS]
+  return variables, _tables([t for t in takers if t.node.op in _TABLE_IMPORTS])
 
 
-def read_tables(meta_graph: Any, bodies: dict[str, Body]) -> list[SavedTable]:
-  """Which table is filled from which entries, as mutable ones are.
-
-  Raises:
-    UserError: a table takes parts of entries, or as `read_saver`.
-  """
+def _tables(takers: list[_Taker]) -> list[SavedTable]:
   tables: dict[tuple[str, str], dict[int, _Taker]] = {}
-  for taker in _takers(meta_graph, bodies):
-    if taker.node.op in _TABLE_IMPORTS:
-      taken = tables.setdefault((taker.target, taker.path), {})
-      if taker.input in taken or taker.slice or taker.shape:
-        raise _unsupported(taker.node)
-      taken[taker.input] = taker
+  for taker in takers:
+    taken = tables.setdefault((taker.target, taker.path), {})
+    if taker.input in taken or taker.slice or taker.shape:
+      raise _unsupported(taker.node)
+    taken[taker.input] = taker
   for (table, _), taken in tables.items():
     if set(taken) != {1, 2}:
       raise UserError(f'The SavedModel restores a part of the table {table!r} from its'

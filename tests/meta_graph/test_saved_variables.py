@@ -19,9 +19,9 @@ def _ids(nodes, variables):
   for name, dtype in variables:
     text_format.Parse(f'variable {{ name: "{name}" dtype: {dtype} }}',
                       meta_graph.object_graph_def.nodes.add())
-  return saved_variables.object_ids(
-      meta_graph, bodies_of(meta_graph.graph_def),
-      trackable_object_graph_pb2.TrackableObjectGraph())
+  bodies = bodies_of(meta_graph.graph_def)
+  return saved_variables.object_ids(meta_graph, bodies, saved_variables.Witnesses.of(
+      meta_graph, bodies, trackable_object_graph_pb2.TrackableObjectGraph()))
 
 
 def test_names_tell_where_every_variable_has_one_of_its_own():

@@ -5,7 +5,7 @@ import pytest
 from exporter.errors import UserError
 from exporter.graph.bodies import bodies_of
 from exporter.meta_graph.saver import SavedTable, SavedVariable, write_saver
-from exporter.meta_graph.saver_reading import read_saver, read_tables
+from exporter.meta_graph.saver_reading import read_saver
 from small_graphs import function, graph_def
 from tensorflow.core.protobuf import meta_graph_pb2
 
@@ -21,7 +21,13 @@ def _meta_graph(*graph, restore_op='all'):
 
 
 def _read(meta_graph):
-  return read_saver(meta_graph, bodies_of(meta_graph.graph_def))
+  variables, _ = read_saver(meta_graph, bodies_of(meta_graph.graph_def))
+  return variables
+
+
+def _read_tables(meta_graph):
+  _, tables = read_saver(meta_graph, bodies_of(meta_graph.graph_def))
+  return tables
 
 
 _TF1 = _NAMES + [
@@ -80,7 +86,7 @@ def test_tables_are_no_variables():
   lines = [line.replace('2,0,1', '') for line in _TF1]
   meta_graph = _meta_graph(lines + ['t = LookupTableImportV2(u, r, r:1)'])
   assert _read(meta_graph) == _read(_meta_graph(lines))
-  assert read_tables(meta_graph, bodies_of(meta_graph.graph_def)) == [
+  assert _read_tables(meta_graph) == [
       SavedTable('u', 'k', 'l', (1, 3))]
 
 
@@ -93,18 +99,17 @@ def test_tables_are_filled_by_functions_that_are_called():
           'i = LookupTableImportV2(table, keys, values)']))
   meta_graph.graph_def.node.add(name='last', op='NoOp', input=['^all'])
   meta_graph.saver_def.restore_op_name = 'last'
-  bodies = bodies_of(meta_graph.graph_def)
   tables = [SavedTable('t', 'k', 'l', (9, 1))]
-  assert read_tables(meta_graph, bodies) == tables and not read_saver(meta_graph, bodies)
+  assert _read_tables(meta_graph) == tables and not _read(meta_graph)
   del meta_graph.graph_def.node[4:]
   write_saver(meta_graph, [], tables)
-  assert read_tables(meta_graph, bodies_of(meta_graph.graph_def)) == tables
+  assert _read_tables(meta_graph) == tables
 
 
 def test_a_part_of_a_table_is_refused():
   meta_graph = _meta_graph(_TF1 + ['t = LookupTableImportV2(u, r, u)'])
   with pytest.raises(UserError, match="part of the table 'u'"):
-    read_tables(meta_graph, bodies_of(meta_graph.graph_def))
+    _read_tables(meta_graph)
 
 
 def test_the_ops_of_the_old_format_are_refused():
