@@ -481,6 +481,7 @@ def _write(directory, pipeline_config, module, functions, trackable, label_map_p
     with stages('check'):
       check.check_signatures(saved_model_dir, {
           name: check.signature_of(function) for name, function in functions.items()})
+      check.check_variables(saved_model_dir)
 
 
 def _verify(directory, specs, functions, stages):

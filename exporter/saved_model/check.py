@@ -13,8 +13,12 @@ import tensorflow as tf
 from absl import logging
 
 from exporter.errors import UserError
+from exporter.meta_graph import object_checkpoint
+from exporter.meta_graph.object_checkpoint import VARIABLE_VALUE
 from exporter.paths import plain_paths
 from exporter.saved_model import tensorflow_api
+from exporter.saved_model import variable_bundle
+from exporter.saved_model.files import SavedModelFiles
 
 # dtype and static shape of each input or output; a shape is None if unknown.
 Specs = dict[str, tuple[tf.DType, Optional[list[Optional[int]]]]]
@@ -45,15 +49,17 @@ def signature_of(concrete_function: Any) -> Signature:
 
 def check_signatures(saved_model_dir: str,
                      expected: Mapping[str, Signature]) -> None:
-  """Loads the SavedModel and compares its signatures with the expected ones.
+  """Loads the SavedModel without values and compares its signatures with the expected.
 
   Raises:
     FailedCheck: it does not load, or an input or output differs in name, dtype
       or static shape.
   """
+  # With them, all variables would be in memory twice; `check_variables` reads them.
+  options = tf.saved_model.LoadOptions(experimental_skip_checkpoint=True)
   try:
     with plain_paths.of_folder(saved_model_dir) as plain:
-      loaded = tf.saved_model.load(plain).signatures
+      loaded = tf.saved_model.load(plain, options=options).signatures
   except Exception as e:
     raise FailedCheck(f'The new SavedModel cannot be loaded: {e}') from e
   found = {
@@ -66,6 +72,42 @@ def check_signatures(saved_model_dir: str,
   if found != expected:
     raise FailedCheck(
         f'The new SavedModel has the signatures {found} instead of {expected}.')
+
+
+def check_variables(saved_model_dir: str) -> None:
+  """Reads the value of each variable as a loader would, one at a time.
+
+  Raises:
+    FailedCheck: a variable has none in the checkpoint, or one of another dtype or
+      shape, or one that cannot be read.
+  """
+  files = SavedModelFiles.open(saved_model_dir)
+  objects = files.serving_graph.object_graph_def
+  try:
+    checkpoint_objects = variable_bundle.read_object_graph(files.variables_prefix)
+  except UserError as e:
+    raise FailedCheck(f'The new SavedModel is damaged: {e}') from e
+  if checkpoint_objects is None:
+    raise FailedCheck('The new SavedModel has no checkpoint that objects restore.')
+  keys = object_checkpoint.checkpoint_keys(objects, checkpoint_objects)
+  with plain_paths.of_checkpoint(files.variables_prefix) as plain:
+    reader = tf.train.load_checkpoint(plain)
+    for i, node in enumerate(objects.nodes):
+      if node.WhichOneof('kind') == 'variable':
+        _check_value(reader, node.variable, keys[VARIABLE_VALUE].get(i, ''))
+
+
+def _check_value(reader: Any, variable: Any, key: str) -> None:
+  said = tf.TensorSpec(variable.shape, variable.dtype)
+  try:
+    value = reader.get_tensor(key)
+  except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as e:
+    raise FailedCheck(f'The variable {variable.name!r} of the new SavedModel cannot be'
+                      f' read: {e}') from e
+  if value.dtype != said.dtype.as_numpy_dtype or not said.shape.is_compatible_with(
+      value.shape):
+    raise FailedCheck(f'The variable {variable.name!r} of the new SavedModel should be'
+                      f' {said} and is {value.dtype} of the shape {value.shape}.')
 
 
 def check_slimmed(meta_graph: Any, source: Any, source_directory: str) -> None:

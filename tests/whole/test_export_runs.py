@@ -224,3 +224,7 @@ def test_model_that_needs_autograph(
 
 def test_checks_tell_a_right_save_from_a_wrong_one(exporter_server, tmp_path):
   exporter_server.run('check_jobs:check', tmp_path).ok()
+
+
+def test_checks_read_the_value_of_every_variable(exporter_server, tmp_path):
+  exporter_server.run('check_jobs:check_variables', tmp_path).ok()
