@@ -74,7 +74,8 @@ def from_rest(response: Mapping, index: int = 0) -> Detections:
   except UserError:
     raise
   except (TypeError, AttributeError, ValueError) as e:  # Other JSON, ragged lists.
-    raise UserError(f'The response is not one of a detection model: {e}.') from e
+    raise UserError('The response is not one of a detection model:'
+                    f' {str(e).rstrip(".")}.') from e
   said = response.get('error') if isinstance(response, Mapping) else None
   raise UserError('The response has neither predictions nor outputs'
                   + (f': {said!r}.' if said else '.'))
@@ -95,7 +96,7 @@ def read_response(path: str | os.PathLike, index: int = 0) -> Detections:
     return from_outputs(_parse_grpc(content, path), index)
   try:
     response = json.loads(content)
-  except ValueError as e:
+  except (ValueError, RecursionError) as e:
     raise UserError(f'The response {path} is not valid JSON: {e}.') from e
   return from_rest(response, index)
 
@@ -121,13 +122,29 @@ def check_drawable(detections: Detections) -> None:
       raise UserError(
           f'{key} is {array.dtype} {list(array.shape)}; for {count} detections it'
           f' must be numbers of the shape [{", ".join(map(str, names))}].')
+  if count:  # Else nothing is drawn.
+    _check_values(detections, count)
+
+
+def _check_values(detections: Detections, count: int) -> None:
+  classes = np.asarray(detections.get(CLASSES, ()))[:count]
+  if not np.isfinite(classes).all():
+    raise UserError(f'{CLASSES} holds {classes[~np.isfinite(classes)][0]}, which is no'
+                    ' class.')
+  if KEYPOINTS in detections and KEYPOINT_SCORES in detections:
+    of_points, of_scores = (
+        detections[key].shape[1] for key in (KEYPOINTS, KEYPOINT_SCORES))
+    if of_points != of_scores:
+      raise UserError(f'{KEYPOINTS} has {of_points} points for each detection and'
+                      f' {KEYPOINT_SCORES} {of_scores} scores.')
 
 
 def count_of(detections: Detections) -> int:
   """How many detections there are: `num_detections`, or all rows."""
   if COUNT in detections:
     count = np.asarray(detections[COUNT])
-    if count.size != 1 or not np.isfinite(np.float64(count)) or count < 0:
+    if (count.size != 1 or not np.issubdtype(count.dtype, np.number)
+        or not np.isfinite(count) or count < 0):
       raise UserError(f'{COUNT} is {count.tolist()}; it must be one number.')
     return int(count.reshape([]))
   return min((len(detections[key]) for key in (BOXES, SCORES, KEYPOINTS)

@@ -57,7 +57,7 @@ def read_photo(path):
   except image_module.UnidentifiedImageError as e:
     raise UserError(f'The image {path} is no image that Pillow can read.') from e
   except (OSError, ValueError, SyntaxError, image_module.DecompressionBombError) as e:
-    raise UserError(f'The image {path} is damaged: {e}.') from e
+    raise UserError(f'The image {path} is damaged: {str(e).rstrip(".")}.') from e
 
 
 def shown(detections: Detections, min_score: float) -> list[int]:
@@ -120,7 +120,8 @@ def _label(detections, i: int, class_names) -> str:
   parts = []
   if CLASSES in detections:
     number = int(detections[CLASSES][i])
-    parts.append(class_names.get(number) or str(number))
+    name = ' '.join((class_names.get(number) or '').split())  # It has one line.
+    parts.append(name or str(number))
   if SCORES in detections:
     parts.append(f'{float(detections[SCORES][i]):.0%}')
   return ' '.join(parts)

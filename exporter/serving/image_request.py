@@ -185,8 +185,9 @@ def _decode(tf, encoded: bytes, channels: int, path):
   try:
     return tf.io.decode_image(encoded, channels=channels, expand_animations=False)
   except tf.errors.InvalidArgumentError as e:
-    raise UserError(f'The image {path} is damaged: it begins as a {_KINDS} file and'
-                    f' cannot be decoded.') from e
+    raise UserError(f'The image {path} is damaged, or of a kind that TensorFlow lacks,'
+                    f' such as BMP of 1 bit: it begins as a {_KINDS} file and cannot be'
+                    ' decoded.') from e
 
 
 def parses_examples(graph_def, tensors: Collection[str] | None = None) -> bool:

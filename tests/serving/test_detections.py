@@ -68,6 +68,7 @@ def test_no_detections():
     (b'{"predictions": [1, 2]}', 'not one of a detection model'),
     (b'{"predictions": []}', 'has 0 images and no image 0'),
     (b'{"outputs": {"a": [[1], [1, 2]]}}', 'not one of a detection model'),
+    (b'[' * 100_000, 'not valid JSON: maximum recursion'),
 ])
 def test_what_is_no_response(tmp_path, content, says):
   (tmp_path / 'response').write_bytes(content)
@@ -85,6 +86,12 @@ def test_what_is_no_response(tmp_path, content, says):
     ({'detection_classes': np.array(['a', 'b'])}, 'must be numbers'),
     ({'num_detections': np.float32([1, 2])}, 'must be one number'),
     ({'num_detections': np.float32(3)}, 'for 3 detections'),
+    ({'num_detections': np.array('two')}, "num_detections is two; it must be one number"),
+    ({'num_detections': np.array({'a': 1})}, 'must be one number'),
+    ({'detection_classes': np.float32([1, np.nan])}, 'detection_classes holds nan, which'),
+    ({'detection_classes': np.float32([np.inf, 1])}, 'detection_classes holds inf, which'),
+    ({'detection_keypoints': np.zeros([2, 3, 2]), 'detection_keypoint_scores': np.ones([2, 1])},
+     'detection_keypoints has 3 points for each detection and detection_keypoint_scores 1'),
 ])
 def test_what_cannot_be_drawn(changed, says):
   found = {**detections.from_outputs(_OUTPUTS), **changed}

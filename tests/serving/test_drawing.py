@@ -114,3 +114,12 @@ def test_photos_are_read_as_models_see_them(tmp_path):
   upper = np.array(Image.open(tmp_path / 'bits_16.png')).astype(int) // 256
   np.testing.assert_array_equal(
       np.array(drawing.read_photo(tmp_path / 'bits_16.png'))[..., 0], upper)
+
+
+def test_a_name_of_several_lines_is_drawn_as_one():
+  found = {'detection_boxes': np.float32([[0.1, 0.1, 0.9, 0.5]]),
+           'detection_classes': np.float32([1])}
+  one, several = (np.array(drawing.draw(
+      Image.new('RGB', (320, 240)), found, drawing.Style(class_names={1: name})))
+      for name in ('a b', ' a\t\nb\n'))
+  assert (one == several).all()
