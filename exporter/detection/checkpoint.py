@@ -64,7 +64,7 @@ def _copied_folder(directory: str) -> str:
   if not _is_copied(directory):
     return directory
   folder = remote.copied(directory, ['checkpoint', '*.index'], 'checkpoint directory')
-  state = tf.train.get_checkpoint_state(folder)
+  state = _state_in(folder)
   if state is not None:
     _copied_prefix(f'{directory.rstrip("/")}/{_base_name(state.model_checkpoint_path)}')
   return folder
@@ -100,8 +100,7 @@ def _latest_in(directory: str) -> str:
   if not tf.io.gfile.isdir(directory):
     raise UserError(
         f'The checkpoint directory {directory} does not exist or is not a folder.')
-  # Not latest_checkpoint, which takes brackets in the path for a pattern.
-  state = tf.train.get_checkpoint_state(directory)
+  state = _state_in(directory)
   found = checkpoint_choice.prefixes_in(tf.io.gfile.listdir(directory))
   if state is None:
     hint = (f" It holds {', '.join(found)}, but no file named 'checkpoint' that says"
@@ -117,6 +116,26 @@ def _latest_in(directory: str) -> str:
       f"There is no checkpoint in {directory} that its file 'checkpoint' calls the"
       f' latest: neither {named}.index nor {beside}.index exists. The folder holds'
       f' {", ".join(found) or "no other"}, which trained_checkpoint_prefix can name.')
+
+
+def _state_in(directory: str):
+  """What the file `checkpoint` of a folder says; None where there is none.
+
+  Raises:
+    UserError: it says nothing that TensorFlow can read.
+  """
+  path = os.path.join(directory, 'checkpoint')
+  try:
+    # Not latest_checkpoint, which takes brackets in the path for a pattern.
+    state = tf.train.get_checkpoint_state(directory)
+    is_damaged = state is None and tf.io.gfile.exists(path) and not tf.io.gfile.isdir(path)
+  except (tf.errors.OpError, ValueError):  # Empty, without a path, or no text.
+    is_damaged = True
+  if is_damaged:
+    raise UserError(
+        f'The file {path} cannot be read, which says what checkpoint is the latest; name'
+        ' one with trained_checkpoint_prefix.')
+  return state
 
 
 @contextlib.contextmanager

@@ -48,4 +48,4 @@ def read_text(path: str | os.PathLike[str], what: str,
   except UnicodeDecodeError as e:
     raise error(f'The {what} {os.fspath(path)} cannot be read: it is not UTF-8 text'
                 f' ({e.reason} at byte {e.start}).') from e
-  return text.replace('\r\n', '\n')
+  return text.replace('\r\n', '\n').replace('\r', '\n')

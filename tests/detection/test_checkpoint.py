@@ -77,6 +77,15 @@ def test_a_folder_without_the_file_checkpoint(find, training):
                   'trained_checkpoint_prefix')
 
 
+@pytest.mark.parametrize('content', [
+    b'', b'model_checkpoint_path: ""', bytes(range(256)),
+    b'\xef\xbb\xbfmodel_checkpoint_path: "ckpt-2"'])
+def test_a_file_checkpoint_that_says_nothing(find, training, content):
+  (training / 'checkpoint').write_bytes(content)
+  _assert_refused(lambda: find(training), f'The file {training}/checkpoint cannot be read',
+                  'trained_checkpoint_prefix')
+
+
 def test_a_checkpoint_of_tf1(tf, find, tmp_path):
   with tf.Graph().as_default(), tf.compat.v1.Session() as session:
     variable = tf.compat.v1.get_variable('v', initializer=1.0, use_resource=False)

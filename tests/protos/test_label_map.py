@@ -25,7 +25,7 @@ def test_display_names_go_before_names(path):
 
 
 def test_what_other_tools_write(path):
-  path.write_text('\ufeffitem {\r\n  id: 2\r\n  name: "Ärztin"\r\n  future_field: 3\r\n}\r\n',
+  path.write_text('\ufeff# ours\ritem {\r\n  id: 2\r\n  name: "Ärztin"\r\n  future: 3\r\n}\r\n',
                   encoding='utf-8', newline='')
   assert label_map.read(path) == {2: 'Ärztin'}
 
