@@ -48,7 +48,8 @@ def opened(url: str, what: str, error: type[UserError] = UserError) -> tuple[Any
   check_is_served(url, what, error)
   import fsspec
   with connecting(url, what, error):
-    file_system, path = fsspec.core.url_to_fs(url)
+    # It knows schemes by their lower case alone.
+    file_system, path = fsspec.core.url_to_fs(scheme_of(url) + url[len(scheme_of(url)):])
     # Whatever HDFS cannot ask a NameNode is missing, in its words.
     if is_by_java(url) and not file_system.exists('/'):
       raise ConnectionError('nobody answers')

@@ -24,6 +24,7 @@ def test_a_file_in_place_of_a_folder_is_told_early(url):
 def test_a_place_that_cannot_be_looked_into_is_not_empty(monkeypatch):
   from fsspec.implementations.memory import MemoryFileSystem
   assert remote.names('memory://bucket/none', 'folder') == []
+  assert remote.names('MEMORY://bucket/none', 'folder') == []
 
   def refuse(*_, **__):
     raise ConnectionError('cut')
