@@ -1,6 +1,6 @@
 """Makes the installed `object_detection` importable under a current TensorFlow.
 
-Four things stand between an installed Object Detection API and a current stack:
+Five things stand between an installed Object Detection API and a current stack:
 
 * TensorFlow 2.16 and later bring Keras 3, the API was written for Keras 2. The
   package `tf_keras` is Keras 2, and TensorFlow uses it as `tf.keras` when
@@ -13,6 +13,8 @@ Four things stand between an installed Object Detection API and a current stack:
 * Forks of 2021 import two packages from where they were then, and the API
   imports tensorflow_io, which Python 3.13 has no wheel of and an export does not
   use. Where those are missing, aliases and an empty module stand in.
+* Its training imports `tf.estimator`, which TensorFlow 2.16 and later lack and
+  training under TF2 does not use: an empty module stands in for that, too.
 
 A checkout of `models/research` with freshly compiled protos is left alone. What
 cannot work is told in one sentence with the cure, before anything is imported.

@@ -87,11 +87,15 @@ class _SlimFinder(importlib.abc.MetaPathFinder):
           setattr(control_flow_ops, name, getattr(tf.compat.v1, name))
 
 
+# What the API imports without using it in what runs on TF2.
+_UNUSED = ('tensorflow_io', 'tensorflow.compat.v1.estimator')
+
+
 class _StandInFinder(importlib.abc.MetaPathFinder):
-  """Finds what has moved since forks of 2021, and an absent tensorflow_io."""
+  """Finds what has moved since forks of 2021, and what is absent and not used."""
 
   def find_spec(self, fullname, path=None, target=None):
-    if fullname == 'tensorflow_io':
+    if fullname in _UNUSED:
       return importlib.machinery.ModuleSpec(fullname, _EmptyLoader())
     if fullname in _MOVED:
       return importlib.machinery.ModuleSpec(fullname, _AliasLoader(_MOVED[fullname]()))

@@ -109,6 +109,15 @@ def test_a_tensorflow_io_that_is_there_is_taken(site, forget):
   assert tensorflow_io.image == 1
 
 
+@pytest.mark.parametrize('there', [True, False])
+def test_an_absent_estimator_is_empty(site, forget, there):
+  _write(site, tensorflow__compat__v1__train='')
+  if there:
+    (site.folder / 'tensorflow' / 'compat' / 'v1' / '__init__.py').write_text('estimator = 1')
+  from tensorflow.compat.v1 import estimator
+  assert (estimator == 1) == there
+
+
 def test_what_is_nowhere_stays_missing(site, forget):
   _write(site, official__legacy__detection='', tensorflow__python__keras__backend='')
   with pytest.raises(ModuleNotFoundError, match='official'):
