@@ -4,7 +4,7 @@ r"""Trains a small model on shapes and says how well it finds them.
 
 The folder then holds what training leaves: `pipeline.config`, `ckpt-N`, the records
 and the label map. Training is upstream's `model_main_tf2`, evaluation what that calls;
-both need the TensorFlow 2.15 stack: `make trained` runs this there, for both models.
+`make trained` runs this on the TensorFlow 2.15 stack, for both models.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ def main(_):
   with open(path, 'w', encoding='utf-8') as f:
     json.dump(metrics, f, indent=2)
   for name, value in metrics.items():
-    if 'mAP' in name:
-      print(f'{name}: {value:.3f}')
+    if 'mAP' in name and value >= 0:  # -1 where there is none, as of large shapes.
+      print(f'{_MODEL.value}, {name}: {value:.3f}')
 
 
 if __name__ == '__main__':
