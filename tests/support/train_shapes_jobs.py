@@ -57,12 +57,12 @@ def fine_tune(model: str, checkpoint: str, folder: str, steps: int) -> str:
   from object_detection import model_lib_v2
   from object_detection.protos import train_pb2
   from object_detection.utils import config_util
-  path, _ = training.write_pipeline(model, folder, steps, 40, 20)
+  path, _ = training.write_pipeline(model, folder, steps, 8, 20)
   config = pipeline_config.read(path, '')
   config.train_config.fine_tune_checkpoint = checkpoint
   config.train_config.fine_tune_checkpoint_type = 'full'
   config.train_config.fine_tune_checkpoint_version = train_pb2.CheckpointVersion.V2
-  config.train_config.batch_size = 2
+  config.train_config.batch_size = 1  # Upstream traces each image of a batch by itself.
   config_util.save_pipeline_config(config, folder)
   # model_main_tf2 calls this with a hundred steps at a time.
   model_lib_v2.train_loop(path, folder, checkpoint_every_n=steps, num_steps_per_iteration=1)

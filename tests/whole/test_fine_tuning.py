@@ -19,11 +19,10 @@ from exporter.serving import detections as detections_lib
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _SHAPES = _ROOT / 'examples' / 'train_shapes'
-_CHECKPOINTS = {
-    'ssd': _SHAPES / 'trained_ssd',
-    'mask_rcnn': _ROOT / 'build' / 'trained' / 'mask_rcnn'}
+_TRAINED_MASK_RCNN = _ROOT / 'build' / 'trained' / 'mask_rcnn'
 _BOXES = ['detection_boxes', 'detection_classes', 'detection_scores', 'num_detections']
 _KEYS = {'ssd': _BOXES, 'mask_rcnn': [*_BOXES, 'detection_masks']}
+_SURE = 0.3
 _UNSEEN = 2_000_000  # Training and evaluation take other seeds.
 
 
@@ -46,7 +45,7 @@ def _found_boxes(rest: str, image: np.ndarray, response: pathlib.Path) -> np.nda
   with urllib.request.urlopen(f'http://{rest}/v1/models/shapes:predict', body) as answer:
     response.write_bytes(answer.read())
   found = detections_lib.read_response(response)
-  return found['detection_boxes'][found['detection_scores'] >= 0.3]
+  return found['detection_boxes'][found['detection_scores'] >= _SURE]
 
 
 def _best_overlap(box: np.ndarray, boxes: np.ndarray) -> float:
@@ -56,26 +55,42 @@ def _best_overlap(box: np.ndarray, boxes: np.ndarray) -> float:
   return float(np.max(both / (areas - both), initial=0))
 
 
+def _checkpoint(model: str, folder: pathlib.Path) -> tuple[pathlib.Path, bool]:
+  """A folder with a checkpoint, and whether it is trained."""
+  if model == 'ssd':
+    return _SHAPES / 'trained_ssd', True
+  if _TRAINED_MASK_RCNN.is_dir():
+    return _TRAINED_MASK_RCNN, True
+  # `make trained` makes the other, which is too large to ship.
+  _python('-m', 'examples.random_checkpoint',
+          f'--pipeline_config_path={_SHAPES}/{model}.config', f'--output_directory={folder}')
+  return folder, False
+
+
+@pytest.fixture(scope='module')
+def upstream_trains(tf):
+  if tf.__version__.startswith('2.12.') and sys.version_info >= (3, 11):
+    pytest.skip('tf-models-official 2.12 has dataclasses that Python 3.11 refuses')
+
+
 @pytest.mark.slow
-@pytest.mark.both_stacks
+@pytest.mark.oldest_stack
 @pytest.mark.parametrize('model, least', [('ssd', 0.4), ('mask_rcnn', 0.7)])
-def test_a_lean_export_is_tuned_further_and_finds_shapes(
-    tf, exporter_server, tmp_path, model, least):
-  if tf.__version__.split('.')[:2] != ['2', '15']:
-    pytest.skip('training is tested on TensorFlow 2.15 alone')
-  if not _CHECKPOINTS[model].is_dir():
-    pytest.skip('`make trained` makes this model; it is too large to ship')
-  first = _export(_SHAPES / f'{model}.config', _CHECKPOINTS[model], tmp_path / 'first',
+def test_a_lean_export_is_tuned_further_and_served(
+    upstream_trains, exporter_server, tmp_path, model, least):
+  checkpoint, trained = _checkpoint(model, tmp_path / 'checkpoint')
+  first = _export(_SHAPES / f'{model}.config', checkpoint, tmp_path / 'first',
                   '--output_config=boxes')
   tuned = tmp_path / 'tuned'
   pipeline = exporter_server.run(
-      'train_shapes_jobs:fine_tune', model, first / 'checkpoint' / 'ckpt-0', tuned, 4).ok().value
+      'train_shapes_jobs:fine_tune', model, first / 'checkpoint' / 'ckpt-0', tuned, 3).ok().value
   changed = exporter_server.run('train_shapes_jobs:changed_variables',
                                 first / 'checkpoint' / 'ckpt-0', tuned).ok().value
   # Training starts with the weights of the export, every one, and then moves them.
   assert changed['at_the_start'] == [] and changed['after']
   metrics = exporter_server.run('train_shapes_jobs:evaluate', pipeline, tuned).ok().value
-  assert metrics['DetectionBoxes_Precision/mAP@.50IOU'] >= least
+  for kind in ('Boxes', 'Masks')[:1 + (model == 'mask_rcnn')]:
+    assert metrics[f'Detection{kind}_Precision/mAP@.50IOU'] >= (least if trained else 0)
 
   second = _export(pipeline, tuned, tmp_path / 'second', '--output_config=without_intermediate')
   slim = tmp_path / 'slim'
@@ -84,12 +99,13 @@ def test_a_lean_export_is_tuned_further_and_finds_shapes(
   drawn = shapes.draw(_UNSEEN)
   with server_process.running({'shapes': slim}) as addresses:
     boxes = _found_boxes(addresses.rest, drawn.image, tmp_path / 'response.json')
-  assert any(_best_overlap(box, boxes) >= 0.5 for box in drawn.boxes)
+  assert len(boxes)
+  assert not trained or any(_best_overlap(box, boxes) >= 0.5 for box in drawn.boxes)
 
   Image.fromarray(drawn.image).save(tmp_path / 'image.png')
   shutil.copy(tuned / 'label_map.pbtxt', tmp_path)
   said = _python('-m', 'exporter.draw_detections', f'--response={tmp_path}/response.json',
                  f'--image={tmp_path}/image.png', f'--label_map={tmp_path}/label_map.pbtxt',
-                 f'--output={tmp_path}/drawn.png')
+                 f'--output={tmp_path}/drawn.png', f'--min_score={_SURE}')
   assert f'drawn.png: {len(boxes)} of ' in said
   assert (np.array(Image.open(tmp_path / 'drawn.png')) != drawn.image).any()
