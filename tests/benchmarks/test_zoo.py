@@ -1,6 +1,5 @@
 """The comparison of exports of a folder of pipeline configs."""
 
-import pathlib
 import subprocess
 import sys
 
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import zoo
-from families import EFFICIENTDET, SSD
+from families import EFFICIENTDET
 
 
 def test_bits_dtypes_shapes_and_keys_are_compared(tmp_path):
@@ -51,19 +50,17 @@ def test_configs_that_cannot_be_compared_say_why(tmp_path):
   (configs / 'experiment.config').write_text("model { experimental_model { name: 'a' } }")
   (configs / 'folder.config').mkdir()
   (configs / 'picture.config').write_bytes(b'\x89PNG\xff')
-  (configs / 'tf1.config').write_text(
-      pathlib.Path(SSD.pipeline).read_text().replace('ssd_mobilenet_v2_keras', 'ssd_mobilenet_v2'))
   ended = subprocess.run(
       [sys.executable, '-W', 'ignore', '-m', 'benchmarks.zoo', f'--configs={configs}',
        f'--output_directory={tmp_path}/out'], capture_output=True, text=True, check=False)
   assert ended.returncode == 1, ended.stderr
   rows = {row.split(' | ')[0]: row for row in ended.stdout.splitlines()[2:]}
   assert list(rows) == [f'| {name}' for name in (
-      'broken', 'empty', 'experiment', 'folder', 'picture', 'tf1')]
+      'broken', 'empty', 'experiment', 'folder', 'picture')]
   for name, reason in {
       'broken': 'not a valid TrainEvalPipelineConfig', 'empty': 'describes no model',
-      'experiment': 'experimental_model', 'folder': 'Is a directory', 'picture': 'not UTF-8',
-      'tf1': 'ssd_mobilenet_v2'}.items():
+      'experiment': 'experimental_model', 'folder': 'Is a directory',
+      'picture': 'not UTF-8'}.items():
     assert reason in rows[f'| {name}']
 
 
