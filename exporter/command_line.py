@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import gc
 import io
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -89,11 +90,20 @@ def _status(main: Callable[[], int | None], name: str, argv: list[str],
   try:
     if len(argv) > 1:
       raise UserError(f'The argument {argv[1]!r} is not a flag.')
+    _check_numbers()
     with routed():
       return main()
   except UserError as e:
     print(f'{name}: {remote.as_urls(str(e))}', file=sys.stderr)
     return 1
+
+
+def _check_numbers() -> None:
+  """Refuses nan, which is within all bounds, and infinity."""
+  for name in flags.FLAGS:
+    value = flags.FLAGS[name].value
+    if isinstance(value, float) and not math.isfinite(value):
+      raise UserError(f'--{name}={value} is no number; give a finite one.')
 
 
 @dataclasses.dataclass(frozen=True)
