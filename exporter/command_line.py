@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import dataclasses
+import errno
 import gc
 import io
 import math
@@ -54,13 +55,15 @@ def run(main: Callable[[], int | None], name: str,
   gc.set_threshold(50_000)
   # Taking TensorFlow's objects apart, only to exit, takes seconds.
   atexit.register(gc.freeze)
+  if sys.stdout is None:  # Closed; nobody else's file is to get its descriptor.
+    sys.stdout = open(os.devnull, 'w', encoding='utf-8')  # noqa: SIM115
   if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == 'strict':
     # A name that a terminal or pipe cannot show is no reason to fail in the end.
     sys.stdout.reconfigure(errors='backslashreplace')
   arguments = sys.argv[1:]
   all_is_shown = contextlib.nullcontext(contextlib.nullcontext)
   with all_is_shown if chatter.is_asked_for(arguments) else chatter.kept() as routed, \
-      _reader_may_leave(), interruptions.told(name):
+      _output_may_fail(name), interruptions.told(name):
     if before_flags is not None:
       with routed():
         before_flags(arguments)
@@ -68,21 +71,28 @@ def run(main: Callable[[], int | None], name: str,
 
 
 @contextlib.contextmanager
-def _reader_may_leave() -> Iterator[None]:
-  """Ends without a word where who reads the output, such as `head`, has seen enough."""
+def _output_may_fail(name: str) -> Iterator[None]:
+  """Ends without a word where who reads the output, such as `head`, has seen enough.
+
+  And with one where the disk of its file is full.
+  """
   try:
     try:
       yield
     finally:
       sys.stdout.flush()
-  except BrokenPipeError:
+  except OSError as e:
+    if e.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT):
+      raise
     try:
       print(flush=True)  # What could not be written may be forgotten already.
-    except BrokenPipeError:
+    except OSError:
       # Python will flush once more when it ends.
       os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+      if e.errno != errno.EPIPE:
+        print(f'{name}: Standard output cannot be written: {e.strerror}.', file=sys.stderr)
       sys.exit(1)
-    raise  # Another pipe.
+    raise  # Another pipe or disk.
 
 
 def _status(main: Callable[[], int | None], name: str, argv: list[str],

@@ -26,6 +26,17 @@ def test_ends_without_a_word_where_the_reader_of_its_output_is_gone(command):
   assert (done.returncode, done.stderr) == (1, '')
 
 
+@pytest.mark.parametrize('output, status, said', [
+    ('>&-', 0, ''), ('>/dev/full', 1, 'command: Standard output cannot be written: No space'
+                     ' left on device.\n')])
+def test_output_that_is_closed_or_on_a_full_disk(output, status, said):
+  code = 'from exporter import command_line as c; c.run(lambda: print("a"), "command")'
+  done = subprocess.run(
+      ['sh', '-c', f'exec "$0" -c "$1" {output}', sys.executable, code], cwd=_ROOT, text=True,
+      capture_output=True, check=False)
+  assert (done.returncode, done.stderr) == (status, said)
+
+
 def test_a_name_that_cannot_be_shown_is_escaped():
   done = subprocess.run(
       [sys.executable, '-c', 'from exporter import command_line as c;'
