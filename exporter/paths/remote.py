@@ -79,8 +79,12 @@ def check_writable(url: str, what: str) -> None:
   """Tells early what would keep `upload` from succeeding.
 
   Raises:
-    UserError: no package serves the URL, or its bucket does not answer or exist.
+    UserError: no package serves the URL, or its bucket does not answer or exist, or it
+      is one of a web server, which only gives.
   """
+  if scheme_of(url) in ('http', 'https'):
+    raise UserError(f'The {what} {url} cannot be written: a web server is for reading;'
+                    ' give a folder, or a URL such as s3://, gs://, abfs:// or hdfs://.')
   with errors_told(f'{what} {url} cannot be written'):
     file_system, path = opened(url, what)
     if scheme_of(url) in _OBJECT_STORES:

@@ -20,6 +20,12 @@ def test_a_file_in_place_of_a_folder_is_told_early(url):
   remote.check_writable('memory://bucket/folder', 'output')
 
 
+@pytest.mark.parametrize('url', ['http://host/out', 'HTTPS://host/out'])
+def test_what_a_web_server_gives_is_not_written(url):
+  with pytest.raises(UserError, match=f'output {url} cannot be written: a web server'):
+    remote.check_writable(url, 'output')
+
+
 @needs('fsspec')
 def test_a_place_that_cannot_be_looked_into_is_not_empty(monkeypatch):
   from fsspec.implementations.memory import MemoryFileSystem
