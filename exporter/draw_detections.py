@@ -118,13 +118,25 @@ def main() -> None:
 
 def _detections(args) -> detections_lib.Detections:
   if args.response is not None:
-    return detections_lib.read_response(args.response, args.index)
+    return _in_response(args.response, args.index)
   command_line.say_version(args.saved_model_dir)
   signature = read_signature(
       args.saved_model_dir, args.signature, parse_tag_set(args.tag_set))
   environment.check_tensorflow()
   return detections_lib.from_outputs(
       image_request.run_on_image(args.saved_model_dir, signature, args.image))
+
+
+def _in_response(path: str, index: int) -> detections_lib.Detections:
+  """As `read_response`; whatever is amiss is told with the file that it is in."""
+  try:
+    found = detections_lib.read_response(path, index)
+    detections_lib.check_drawable(found)
+  except UserError as e:
+    if path in str(e):
+      raise
+    raise UserError(f'{path}: {e}') from e
+  return found
 
 
 def _define_flags() -> None:

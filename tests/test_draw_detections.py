@@ -26,6 +26,7 @@ def folder(tmp_path) -> pathlib.Path:
   folder.mkdir()
   Image.new('RGB', (320, 240), 'navy').save(folder / 'photo.jpg')
   (folder / 'response.json').write_bytes(rest_json.render(_OUTPUTS, 'row'))
+  (folder / 'scores.json').write_text('{"predictions": [{"detection_scores": [1.0]}]}')
   (folder / 'map.pbtxt').write_text('item { id: 1 name: "person" }')
   (folder / 'file').write_text('')
   return folder
@@ -59,7 +60,8 @@ def test_a_name_is_drawn_where_a_number_was(folder):
 @pytest.mark.parametrize('args, says', [
     (['--response=none.json'], 'none.json cannot be read: No such file'),
     (['--response=photo.jpg'], 'photo.jpg is neither JSON nor'),
-    (['--index=1'], 'has 1 images and no image 1'),
+    (['--index=1'], 'response.json: The response has 1 images and no image 1'),
+    (['--response=scores.json'], 'scores.json: The response has neither detection_boxes'),
     (['--image=none.jpg'], 'none.jpg cannot be read: No such file'),
     (['--image=map.pbtxt'], 'map.pbtxt is no image'),
     (['--image=s3://bucket/a.jpg'], 's3://bucket/a.jpg'),
