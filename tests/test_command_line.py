@@ -60,7 +60,9 @@ command_line.run(main, 'command')
 """
   process = subprocess.Popen(
       [sys.executable, '-c', code.replace('FOLDER', str(tmp_path))], cwd=_ROOT, text=True,
-      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+      stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+      # Under nohup, or in the background of a script, it would be ignored.
+      preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
   assert process.stdout.readline() == 'begun\n' and len(list(tmp_path.iterdir())) == 1
   process.send_signal(number)
   _, said = process.communicate(timeout=30)
