@@ -83,27 +83,26 @@ def check_variables(saved_model_dir: str) -> None:
   """
   files = SavedModelFiles.open(saved_model_dir)
   objects = files.serving_graph.object_graph_def
+  variables = {i: node.variable for i, node in enumerate(objects.nodes)
+               if node.WhichOneof('kind') == 'variable'}
   try:
     checkpoint_objects = variable_bundle.read_object_graph(files.variables_prefix)
+    if checkpoint_objects is None:
+      raise FailedCheck('The new SavedModel has no checkpoint that objects restore.')
+    keys = object_checkpoint.checkpoint_keys(objects, checkpoint_objects)[VARIABLE_VALUE]
+    for i, variable in variables.items():
+      if i not in keys:
+        raise FailedCheck(f'The variable {variable.name!r} of the new SavedModel has no'
+                          ' value in its checkpoint.')
+    for variable, value in zip(variables.values(), variable_bundle.read_values(
+        files.variables_prefix, [keys[i] for i in variables])):
+      _check_value(variable, value)
   except UserError as e:
     raise FailedCheck(f'The new SavedModel is damaged: {e}') from e
-  if checkpoint_objects is None:
-    raise FailedCheck('The new SavedModel has no checkpoint that objects restore.')
-  keys = object_checkpoint.checkpoint_keys(objects, checkpoint_objects)
-  with plain_paths.of_checkpoint(files.variables_prefix) as plain:
-    reader = tf.train.load_checkpoint(plain)
-    for i, node in enumerate(objects.nodes):
-      if node.WhichOneof('kind') == 'variable':
-        _check_value(reader, node.variable, keys[VARIABLE_VALUE].get(i, ''))
 
 
-def _check_value(reader: Any, variable: Any, key: str) -> None:
+def _check_value(variable: Any, value: Any) -> None:
   said = tf.TensorSpec(variable.shape, variable.dtype)
-  try:
-    value = reader.get_tensor(key)
-  except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as e:
-    raise FailedCheck(f'The variable {variable.name!r} of the new SavedModel cannot be'
-                      f' read: {e}') from e
   if value.dtype != said.dtype.as_numpy_dtype or not said.shape.is_compatible_with(
       value.shape):
     raise FailedCheck(f'The variable {variable.name!r} of the new SavedModel should be'

@@ -6,9 +6,10 @@ does not fit into one portion becomes a further shard of the same checkpoint.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from exporter.errors import UserError
@@ -71,18 +72,43 @@ def read_object_graph(source: str) -> Any:
   Raises:
     UserError: its files are damaged.
   """
-  import tensorflow as tf
-  from google.protobuf import message
   from tensorflow.core.protobuf import trackable_object_graph_pb2
   if not os.path.exists(source + '.index'):
     return None
+  with _opened(source) as reader:
+    if not reader.has_tensor(_OBJECT_GRAPH_KEY):
+      return None
+    return trackable_object_graph_pb2.TrackableObjectGraph.FromString(
+        reader.get_tensor(_OBJECT_GRAPH_KEY))
+
+
+def read_values(source: str, keys: Iterable[str]) -> Iterator[Any]:
+  """The values of entries as arrays, one at a time, so that only one is in memory.
+
+  Args:
+    source: path prefix of the checkpoint.
+    keys: of the entries.
+
+  Raises:
+    UserError: its files are damaged or lack one of the keys.
+  """
+  with _opened(source) as reader:
+    for key in keys:
+      yield reader.get_tensor(key)
+
+
+@contextlib.contextmanager
+def _opened(source: str) -> Iterator[Any]:
+  """TensorFlow's reader of a checkpoint.
+
+  Raises:
+    UserError: the block has found its files damaged.
+  """
+  import tensorflow as tf
+  from google.protobuf import message
   try:
     with plain_paths.of_checkpoint(source) as plain:
-      reader = tf.train.load_checkpoint(plain)
-      if not reader.has_tensor(_OBJECT_GRAPH_KEY):
-        return None
-      return trackable_object_graph_pb2.TrackableObjectGraph.FromString(
-          reader.get_tensor(_OBJECT_GRAPH_KEY))
+      yield tf.train.load_checkpoint(plain)
   except (tf.errors.OpError, ValueError, RuntimeError, IndexError,
           message.DecodeError) as e:
     raise UserError(f'The variables {source} cannot be read: {e}.') from e
@@ -102,17 +128,13 @@ def are_equal(source: str, key: str, other: str) -> bool:
   import tensorflow as tf
   if key == other:
     return True
-  try:
-    with plain_paths.of_checkpoint(source) as plain:
-      reader = tf.train.load_checkpoint(plain)
-      dtypes, shapes = (reader.get_variable_to_dtype_map(),
-                        reader.get_variable_to_shape_map())
-      if not {key, other} <= shapes.keys() or (
-          (dtypes[key], shapes[key]) != (dtypes[other], shapes[other])):
-        return False
-      values = [reader.get_tensor(k) for k in (key, other)]
-  except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as e:
-    raise UserError(f'The variables {source} cannot be read: {e}.') from e
+  with _opened(source) as reader:
+    dtypes, shapes = (reader.get_variable_to_dtype_map(),
+                      reader.get_variable_to_shape_map())
+    if not {key, other} <= shapes.keys() or (
+        (dtypes[key], shapes[key]) != (dtypes[other], shapes[other])):
+      return False
+    values = [reader.get_tensor(k) for k in (key, other)]
   if dtypes[key] == tf.string:
     return bool((values[0] == values[1]).all())
   return bool(values[0].tobytes() == values[1].tobytes())
@@ -137,14 +159,9 @@ def entry_sizes(source: str, keys: Collection[str] | None = None) -> dict[str, i
 def _describe(source: str,
               keys: Collection[str] | None) -> tuple[dict[str, int], Mapping[str, Any]]:
   """Bytes and dtypes of entries."""
-  import tensorflow as tf
-  try:
-    with plain_paths.of_checkpoint(source) as plain:
-      reader = tf.train.load_checkpoint(plain)
-  except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as e:
-    raise UserError(f'The variables {source} cannot be read: {e}.') from e
-  shapes = reader.get_variable_to_shape_map()
-  dtypes = reader.get_variable_to_dtype_map()
+  with _opened(source) as reader:
+    shapes = reader.get_variable_to_shape_map()
+    dtypes = reader.get_variable_to_dtype_map()
   if keys is None:
     keys = [key for key in shapes if key != _OBJECT_GRAPH_KEY]
   for key in keys:
